@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from broadcast.narrators.polarity import CLAUSE, SAYS_SO, clauses_of, opposites
 from broadcast.narrators.wording import (
     BOUNDARY,
     ENGLISH,
@@ -18,6 +19,8 @@ from broadcast.narrators.wording import (
     WORD,
     Text,
     compared,
+    counts,
+    sense,
     stem,
     stems_of,
 )
@@ -27,20 +30,9 @@ from stories.text.sentences import sentences, word_set
 
 # People of whom a report speaks without naming them.
 _GENERIC = word_set(ENGLISH["generic_speakers"])
-# Words that may say the same without a negation: "his first marathon" for "had never run one".
-_WILD = re.compile(rf"\b(?:{ENGLISH['says_so_without_negation']})\b", re.IGNORECASE)
-_RAN_OUT = re.compile(r"\b(?:run|runs|ran|sold|running) out\b", re.IGNORECASE)
-# Where the source has the word, one of the others may say it with a negation.
-_DENIED_SO = {word: word_set(how) for word, how in ENGLISH["denied_so"].items()}
 # After these a word for speaking is a noun, or about what is meant of the subject.
 _BEFORE_NOUNS = word_set("is are was were be been a an its their original first initial earlier")
 _ACCORDING = re.compile(r"\b[Aa]ccording to (?:the )?(?:[A-Z]\w+ ?)+")
-_ENDS = word_set(ENGLISH["ends_something"])
-CLAUSE = re.compile(
-    r"[.!?]\s(?!(?-i:[a-z]))|[;:()\u2014\u2013]|, (?!\d)"
-    r"|,? (?:(?<!all )but|while|whereas|although|though|and|because|since|which|who|whom)\b",
-    re.IGNORECASE,
-)
 FORMS = {word: words.split()[0] for words in ENGLISH["irregular_verbs"] for word in words.split()}
 for _verb in ENGLISH["verbs"].split():
     _bare = _verb.removesuffix("e")
@@ -52,10 +44,7 @@ _VERBS = {SAME.get(word) or SAME.get(verb, verb) for word, verb in FORMS.items()
 _BEFORE_NOUN = re.compile(
     r"\b(?:the|an?|of|no|his|her|its|their|in|on|at|with|without|for|from|into|under)\s\Z"
 )
-_SUPERLATIVE = re.compile(r"\b(?!(?:for|inter|har)est\b)\w{3,}est\b|\b(?:best|most|least)\b")
-_EVER = word_set("ever before since than")
 PREPOSITION = re.compile(rf"(?i)(?<!\w)(?:{ENGLISH['prepositions'].replace(' ', '|')})(?!\w)")
-NOT = re.compile(r"(?:\bnot|\bnever|n['\u2019]t) (\w+)", re.IGNORECASE)  # "not guilty"
 _RELATIVE = re.compile(
     r"(?<![^\s,;])((?:[^\s,;]++\s){0,3}[^\s,;]++),? (?:who|which) (?:(?:had|has|have|also|\w+ly) )*\Z",
     re.IGNORECASE,
@@ -69,32 +58,45 @@ _SUBJECT_PRONOUN = re.compile(
     r"\b(he|she|it|they|we|I) (?:(?:had|has|have|will|would|can|could|also|never|not|\w+ly) )*\Z",
     re.IGNORECASE,
 )
-_OF_THE = re.compile(r"\bthe (?:\w+['\u2019]s?\s)?([^\W\d_]{3,})")
+_OF_THE = re.compile(r"(?<!with )\bthe (?:\w+['\u2019]s?\s)?([^\W\d_]{3,})")
 # What two names exchange: "from Keld to Ashby".
 _AFTER = re.compile(
     r"\b(around|into|from|to|against|over|under|behind|above|below|for) (?:[a-z]\w* ){0,3}([A-Z]\w+)"
 )
 _DETERMINER = re.compile(r"\b(?:the|an?|its|his|her|their|this|these|both)\b", re.IGNORECASE)
 _PASSIVE = re.compile(
-    r"\b(?:is|are|was|were|be|been|being|got|gets)(?: (?:not|also|\w+ly))?\s*\Z", re.IGNORECASE
+    r"\b(?:is|are|was|were|be|been|being|got|gets)"
+    r"(?: (?:not|also|no longer|still|never|already|now|just|once|soon|\w+ly))*\s*\Z",
+    re.IGNORECASE,
 )
-_Sides = dict[str, list[tuple[frozenset[str], frozenset[str]]]]
-_OPPOSITES, WIDER_OPPOSITES = _Sides(), _Sides()
-for _found, _name in ((_OPPOSITES, "opposites"), (WIDER_OPPOSITES, "wider_opposites")):
-    for _one, _other in (map(word_set, pair.split(" / ")) for pair in ENGLISH[_name]):
-        for _side, _opposite in ((_one, _other), (_other, _one)):
-            for _word in _side:
-                _found.setdefault(_word, []).append((_side, _opposite))
-for _word, _pairs in _OPPOSITES.items():
-    WIDER_OPPOSITES[_word] = [*_pairs, *WIDER_OPPOSITES.get(_word, [])]
 _CALENDAR = word_set(ENGLISH["calendar"])
 _NO: dict[str, str] = ENGLISH["negations_in_other_languages"]
 _ROLES_ABROAD = {
     ROLES[role]: word_set(compared(words))
     for role, words in ENGLISH["roles_in_other_languages"].items()
 }
-_TIMES = stems_of(f"{ENGLISH['time_words']} {ENGLISH['calendar']}")
-_CLAUSE_CHARACTERS = 300
+_CLAUSE_CHARACTERS, _MOST_NAMES = 300, 40
+_NUMBERS = word_set(" ".join([ENGLISH["units_to_nineteen"], ENGLISH["tens"], *ENGLISH["scales"]]))
+_SAID_BY = re.compile(rf", (?:[\w'\u2019-]+ ){{0,8}}(?:{'|'.join(SPEECH)})\b")
+_NAME = re.compile(
+    r"(?:\b([a-z]+)\s)?"
+    r"([A-Z][\w'\u2019-]+(?:\s(?:(?:de|van|von|der|den|bin|al|la|di|da|el)\s)*[A-Z][\w'\u2019-]+)*)"
+    r"(?=(?:,? (?:an? |the |of (?:the )?)?(?:[A-Z]\w+ )?([a-z]{3,}))?)"
+)
+_MARKS = word_set(f"by {ENGLISH['tellers']}")
+_STARTS = (". ", "? ", "! ", ": ", "; ")
+_CALLED = re.compile(
+    r"\b(?:called|named|nicknamed|dubbed|titled|user|username) (?!called|named)([a-z][\w-]{3,})"
+)
+_REPORTED = re.compile(
+    rf"\b(?:{'|'.join(SPEECH)})\b (?:(?:\w+ ){{1,3}})?that\b([^\"\u201c]+)"
+    rf"|\b(?:{ENGLISH['reporting_verbs']}) "
+    r"(?=(?:the|an?|it|he|she|they|his|her|their|we|there|no)\b)([^\"\u201c]+)"
+)
+_FEWEST = 3  # words of meaning in a reported clause that is compared
+_PARTICIPLES = word_set(ENGLISH["participles"])  # "Stolen from a train" needs no "was".
+_AFTER_PARTICIPLE = re.compile(r" (?:as|with|by|in|from|on|at|to|for|of|last|during|near|over)\b")
+_HAVE = re.compile(r"\b(?:has|have|had|having|'ve|'d)(?: (?:not|also|never|\w+ly))?\s*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,8 @@ def speakers(spoken: Text) -> Iterator[list[str]]:
         if at is None or at == 0 or words[at - 1] in _BEFORE_NOUNS:
             continue
         subject = words[max(at - 5, 0) : at]
+        if subject[-1] in _NUMBERS or subject[-1][0].isdigit():
+            continue  # "ten thousand notes"
         for number in range(len(subject) - 1, -1, -1):
             if subject[number] in ("that", "and", "but", "who", "which", "while", "as"):
                 subject = subject[number + 1 :]
@@ -169,69 +173,58 @@ def speakers(spoken: Text) -> Iterator[list[str]]:
         yield from _content(subject)
 
 
+def _names(text: str) -> list[tuple[str, str, str, frozenset[str]]]:
+    """Returns each name of a text with the words before and after it that say whose name it is."""
+    found = []
+    for match in [*_NAME.finditer(text)][:_MOST_NAMES]:
+        before, name, after = match[1] or "", match[2], match[3] or ""
+        parts = name.split()
+        # "Conductor Jorunn Hale" at the start of a sentence
+        starts = (
+            not text[: match.start(2)].rstrip(' "\u201c') or text[: match.start(2)][-2:] in _STARTS
+        )
+        if starts and not before and (len(parts) > 2 or parts[0].lower() in ROLES):
+            before, name = parts[0].lower(), " ".join(parts[1:])
+        words = frozenset(word for word in map(compared, WORD.findall(name)) if counts(word))
+        if words and not (starts and len(parts) == 1):
+            marks = [word if counts(word) or word in _MARKS else "" for word in (before, after)]
+            found.append((name, marks[0], marks[1], words))
+    return found
+
+
+def _replaced_names(spoken: Text, source: Text) -> Iterator[str]:
+    """One whom the passages do not name so must not be where they have another one's name.
+
+    "Asked rescue leader Berg" for "asked rescue leader Lind": another passage may have the name.
+    """
+    known = _names(source.text)
+    for name, before, after, words in _names(spoken.text):
+        same = [row for row in known if row[3] & words]
+        if not same and words & source.lower:
+            continue
+        for _, before_other, after_other, others in known:
+            # One of whom the sentence speaks too is another one, unless the passages have both.
+            if others & words or (not same and others & spoken.lower):
+                continue
+            mark = before if before and before == before_other else ""
+            mark = mark or (after if after and after == after_other and not same else "")
+            # "By" alone does not say who it is.
+            elsewhere = mark == "by" or any(mark in row[1:3] for row in same)
+            if mark and not (same and elsewhere):
+                yield f"the name “{name}”"
+    called, there = ({*_CALLED.findall(text.text)} for text in (spoken, source))
+    if there - spoken.lower:
+        yield from (f"the name “{name}”" for name in called if name not in source.lower)
+
+
 def _content(words: list[str]) -> Iterator[list[str]]:
     carrying = [
-        compared(word) for word in words if compared(word) not in WITHOUT_MEANING - PRONOUNS
+        compared(word)
+        for word in words
+        if compared(word) not in WITHOUT_MEANING - PRONOUNS and not NEGATIVE.fullmatch(word)
     ]
     if carrying and not any(word in PRONOUNS for word in carrying):
         yield carrying
-
-
-def negations(spoken: Text, source: Text) -> Iterator[str]:
-    """A clause with a negation needs one like it, and the sentence must leave none out."""
-    clauses = [(stems_of(part), negation_of(part)) for part in clauses_of(source.text)]
-    own_clauses = [(part, stems_of(part), negation_of(part)) for part in clauses_of(spoken.text)]
-    for part, own, negation in own_clauses:
-        like = [kind for stems, kind in clauses if own & stems] or [kind for _, kind in clauses]
-        double = negation == "even" and "odd" not in like
-        # "No one may use it" for "it is closed"
-        sides = re.split(r"[.;](?= [A-Z])|, (?:and|but) ", source.text)
-        near = [side for side in sides if own & stems_of(side)] or [source.text]
-        ended = negation == "odd" and (
-            {each for each in Text(" ".join(near)).lower & _ENDS if stem(each) not in own}
-            or _RAN_OUT.search(source.text)
-        )
-        so = any(word in source.lower and spoken.lower & how for word, how in _DENIED_SO.items())
-        free = source.lower & {"free", "alone", "acquitted", "cleared"}
-        # Both deny something, in words of which the source affirms none.
-        first = NEGATIVE.search(part)
-        denied_here = stems_of(part[first.end() :]) if first else frozenset()
-        affirmed = frozenset[str]().union(*(stems for stems, kind in clauses if kind != "odd"))
-        elsewhere = negation == "odd" and "odd" in [kind for _, kind in clauses]
-        elsewhere = elsewhere and bool(denied_here) and not denied_here & affirmed
-        # "No reform was ever cheaper" for "the cheapest reform"
-        most = spoken.lower & _EVER and _SUPERLATIVE.search(source.text)
-        # "No one had recognised it" for "it hung unrecognised"
-        inside = own & {stem(word[2:]) for word in source.lower if word.startswith("un")}
-        implied = ended or so or free or elsewhere or most or inside
-        if negation and negation not in like and not (double or implied):
-            yield "a negation"
-    own = stems_of(spoken.text)
-    denied = frozenset[str]().union(*(stems for stems, kind in clauses if kind))
-    negated = sum(bool(negation and stems & denied) for _, stems, negation in own_clauses)
-    negated += any(_WILD.search(part) and stems & denied for part, stems, _ in own_clauses)
-    negated += "until" in spoken.lower and "before" in source.lower
-    # A clause denies its words after the negation.
-    denials = [part for part in clauses_of(source.text) if negation_of(part) == "odd"]
-    starts = [NEGATIVE.search(part) for part in denials]
-    scopes = [
-        stems_of(part[first.end() :]) if first else frozenset()
-        for part, first in zip(denials, starts, strict=True)
-    ]
-    # What is denied is no day and no time, unless there is nothing else.
-    scopes = [scope - _TIMES or scope for scope in scopes]
-    if sum(bool(scope) and 2 * len(scope & own) >= len(scope) for scope in scopes) > negated:
-        yield "it leaves out a negation"
-
-
-def negation_of(clause: str) -> str:
-    """Returns "odd" for a clause that is negated, "even" for a double negation, or ""."""
-    number = len(NEGATIVE.findall(clause))
-    return "" if not number else "odd" if number % 2 else "even"
-
-
-def clauses_of(text: str) -> list[str]:
-    return [part for part in CLAUSE.split(text) if part and part.strip()]
 
 
 def reversals(spoken: Text, source: Text) -> Iterator[str]:
@@ -260,18 +253,17 @@ def reversals(spoken: Text, source: Text) -> Iterator[str]:
         like = [each for each in clauses if clause.figures & each.figures]
         if len(like) == 1:
             yield from opposites(clause, like[0])
-
-
-def opposites(spoken: Text, source: Text, pairs: _Sides = _OPPOSITES) -> Iterator[str]:
-    """What rises must not fall, in two texts about one thing."""
-    if NEGATIVE.search(spoken.text) and not NEGATIVE.search(source.text):
-        return
-    affirmed = source.lower - {compared(match[1]) for match in NOT.finditer(source.text)}
-    for word in sorted(spoken.lower & pairs.keys()):
-        for side, opposite in pairs[word]:
-            there = affirmed & opposite
-            if there and not (source.lower & side or spoken.lower & opposite):
-                yield f"“{word}” where it has “{min(there)}”"
+    yield from _replaced_names(spoken, source)
+    # Of what one is reported to say some word must be theirs.
+    known_senses = {sense(word) for word in source.lower}
+    for match in _REPORTED.finditer(spoken.text):
+        words = [word for word in WORD.findall(match[1] or match[2]) if counts(word)]
+        every = [word for word in WORD.findall(match[1] or match[2]) if len(stem(word)) > 2]
+        every = [word for word in every if compared(word) not in WITHOUT_MEANING | PRONOUNS]
+        known_words = {sense(compared(word)) for word in every} & known_senses
+        inside = any(len(word) > 3 and word.lower() in source.text.lower() for word in every)
+        if words and len(every) >= _FEWEST and not (known_words or inside):
+            yield f"“{' '.join(every)}”"
 
 
 def translations(spoken: Text, source: Text, passages: int) -> Iterator[str]:
@@ -280,7 +272,7 @@ def translations(spoken: Text, source: Text, passages: int) -> Iterator[str]:
     yield from opposites(spoken, there)
     no = _NO.get(language_of([word.lower() for word in source.words]), "")
     denied = source.lower & word_set(compared(no))
-    own = bool(NEGATIVE.search(spoken.text) or _WILD.search(spoken.text))
+    own = bool(NEGATIVE.search(spoken.text) or SAYS_SO.search(spoken.text))
     near = (stems_of(part) for part in clauses_of(source.text) if Text(part).lower & denied)
     whole = passages == 1 and 10 * len(spoken.words) >= 6 * len(source.words)
     whole = whole or any(len(stems & stems_of(spoken.text)) > 1 for stems in near)
@@ -296,7 +288,7 @@ def translations(spoken: Text, source: Text, passages: int) -> Iterator[str]:
 
 
 def _exchanged(spoken: Text, source: Text) -> Iterator[str]:
-    """What is told of two names must not have changed places: "Ashby closes, and Keld is extended"."""
+    """What happens to two names must not have changed places: "Ashby closes, and Keld is extended"."""
     in_both = spoken.names & source.names
     after, there = ({*_AFTER.findall(text.text)} for text in (spoken, source))
     for preposition, name in after - there:
@@ -306,13 +298,13 @@ def _exchanged(spoken: Text, source: Text) -> Iterator[str]:
     known = [text.names | set(_OF_THE.findall(text.text.lower())) for text in (source, spoken)]
     names = {stem(word) for word in known[0] & known[1] - _CALENDAR}
 
-    def told(text: str) -> list[tuple[frozenset[str], frozenset[str]]]:
+    def rows_of(text: str) -> list[tuple[frozenset[str], frozenset[str]]]:
         parts = [stems_of(part) for part in CLAUSE.split(text) if part]
         return [(part & names, part - names) for part in parts]
 
-    rows = told(source.text)
+    rows = rows_of(source.text)
     seen = Counter(word for _, words in rows for word in words)
-    for own, words in told(_ACCORDING.sub(" ", spoken.text)):
+    for own, words in rows_of(_ACCORDING.sub(" ", spoken.text)):
         matching = [
             row
             for row in rows
@@ -354,9 +346,13 @@ def _deeds(text: str, *, near: bool = False) -> Iterator[_Deed]:
         noun = word == verb and (word == "lead" or after.startswith((" of ", " to ")))
         if noun or _BEFORE_NOUN.search(before):
             continue
+        # "Has lost contact, the operator wrote": the one who speaks is no part of what happened.
+        after = _SAID_BY.split(after)[0]
         verb = SAME.get(word) or SAME.get(verb, verb) if word in FORMS else stem(word) + "-"
         far = near and bool(re.search(r"(?<!is)(?<!has)(?<!was)(?<!are)(?<!have) to\s\Z", before))
         passive = bool(_PASSIVE.search(before) or re.match(r" (?:[\d\W]+ )?by ", after))
+        passive |= word in _PARTICIPLES and not _HAVE.search(before)
+        passive |= before.endswith(", ") and bool(_AFTER_PARTICIPLE.match(after))
         passive = passive and not word.endswith("ing")
         by = re.match(r"[^,;.]*?\bby\b", after) if passive else None
         first, second = (after[by.end() :] if by else "", before) if passive else (before, after)

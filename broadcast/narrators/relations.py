@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import islice, pairwise
 
-from broadcast.narrators.claims import (
-    FORMS,
-    NOT,
-    PREPOSITION,
+from broadcast.narrators.claims import FORMS, PREPOSITION, speakers
+from broadcast.narrators.polarity import (
+    RAN_OUT,
     WIDER_OPPOSITES,
     clauses_of,
     negation_of,
     opposites,
-    speakers,
+    prefixes,
 )
 from broadcast.narrators.quantities import Quantity, read
 from broadcast.narrators.wording import (
@@ -80,8 +79,6 @@ _AHEAD = re.compile(rf"\b(?:{ENGLISH['soft']}|{ENGLISH['ahead']})\b", re.IGNOREC
 _PRONOUN_SPEAKS = re.compile(rf"(?i)\b(?:he|she|they|it|who) (?:\w+ )?(?:{'|'.join(SPEECH)})\b")
 _TIMES_OF = "hour|week|month|quarter|annual|year|day"
 _RATE = re.compile(rf"(?i)\b(?:an?|per) ({_TIMES_OF})\b|\b(dai|{_TIMES_OF})ly\b|\b(annual)\b")
-_NO_PREFIX = word_set(ENGLISH["prefixed_without_opposite"])
-_PREFIX = re.compile(r"(?:un|non|dis|in|im|ir|il)(?=[^\W\d_]{4,})")
 _LINKED = re.compile(rf"\b({ENGLISH['linked_by']})\b", re.IGNORECASE)
 _ALIKE = dict.fromkeys(("because of", "due to", "thanks to", "caused by", "blamed on"), "because")
 _ALIKE |= {"following": "after", "before": "after"}
@@ -95,7 +92,7 @@ _MENTION = re.compile(r"[A-Z][\w'\u2019-]*(?: [A-Z][\w'\u2019-]*)*|\b[a-z]{4,}\b
 
 def relations(spoken: Text, source: Text, report: str) -> Iterator[str]:
     """Yields what a sentence puts together otherwise than its passages, as phrases."""
-    rules = (counted, _directions, _sides, _speaker, _quantifiers, _certainty, _prefixes, _spans)
+    rules = (counted, _directions, _sides, _speaker, _quantifiers, _certainty, prefixes, _spans)
     for rule in (*rules, _order):
         yield from rule(spoken, source)
     yield from _replaced(spoken, source, Text(report))
@@ -272,6 +269,7 @@ def _quantifiers(spoken: Text, source: Text) -> Iterator[str]:
         levels = {level for level, others in known if words & others}
         level = _LEVELS[word]
         added = level == 0 and not levels and words & mentioned and not source.lower & _WHOLE
+        added = added and not RAN_OUT.search(source.text)
         if (levels and level not in levels) or (added and not read(source.text).quantities):
             yield f"“{word}”"
 
@@ -293,21 +291,14 @@ def _certainty(spoken: Text, source: Text) -> Iterator[str]:
             match = hedges.search(part)
             scope = _about(part[match.end() :]) if match else frozenset()
             enough = len(scope) > 1 or (match and own & _about(part[: match.start()]))
+            # "Opens late on Friday" for "is to open late on Friday"
+            following = WORD.search(part, match.end()) if match else None
+            timetable = following if match and match[0] in ("is to", "are to") else None
+            if timetable and spoken.lower & {timetable[0], f"{timetable[0]}s"}:
+                continue
             if match and scope and enough and 5 * len(scope & own) >= 3 * len(scope):
                 yield f"it leaves out “{match[0]}”"
                 break
-
-
-def _prefixes(spoken: Text, source: Text) -> Iterator[str]:
-    """The word "unsafe" denies "safe", unless the sentence has another negation."""
-    if NEGATIVE.search(spoken.text) or NOT.search(source.text):
-        return
-    for one, other in ((spoken, source), (source, spoken)):
-        for word in one.lower - other.lower - _NO_PREFIX:
-            match = _PREFIX.match(word)
-            base = word[match.end() :] if match else ""
-            if base and base in other.lower - one.lower:
-                yield f"“{word if one is spoken else base}”"
 
 
 def _spans(spoken: Text, source: Text) -> Iterator[str]:
@@ -383,18 +374,22 @@ def _replaced(spoken: Text, source: Text, report: Text) -> Iterator[str]:
         return
     found = SequenceMatcher(None, known, own, autojunk=False).get_opcodes()
     pairs = [
-        (_senses(" ".join(known[a:b])), _senses(" ".join(own[c:d])))
+        (_senses(" ".join(known[a:b])), _senses(" ".join(own[c:d])), b - a == d - c)
         for kind, a, b, c, d in found
         if kind == "replace"
     ]
     turned = "by" in {*own} ^ {*known} or any(word in _CONVERSE for word in {*own} ^ {*known})
     equal = sum(b - a for kind, a, b, *_ in found if kind == "equal") / max(1, len(own))
-    for old, new in pairs if not turned and equal >= _MOSTLY else ():
-        exchanged = any(new & before and old & after for before, after in pairs)
-        if exchanged and old and new and not old & new:
-            yield f"“{min(new)}” in the place of “{min(old)}”"
+    exchanged = [
+        (old, new)
+        for old, new, _ in pairs
+        if old and new and not old & new and any(new & one and old & two for one, two, _ in pairs)
+    ]
+    # Of more than two words a phrase has moved: "outside the court" to the front.
+    for old, new in exchanged if not turned and equal >= _MOSTLY and len(exchanged) <= 2 else ():
+        yield f"“{min(new)}” in the place of “{min(old)}”"
     names = {sense(word) for word in spoken.names}
-    for old, new in pairs if equal >= _NEARLY else ():
-        one = len(old) == len(new) == 1 and old - _senses(spoken.text) and new - names
+    for old, new, alike in pairs if equal >= _NEARLY else ():
+        one = alike and len(old) == len(new) == 1 and old - _senses(spoken.text) and new - names
         if one and new <= {sense(word) for word in report.lower - source.lower}:
             yield f"“{min(new)}” in the place of “{min(old)}”"

@@ -11,13 +11,11 @@ negations and attributions must be in its passages; similarity is no proof. Deci
 - A name may come from the passages, the title, the credits, or, where a passage has a pronoun, from
   the passages before it. A surname alone is enough, and so are the initials of a name.
 - Quotations are verbatim but for quotation marks, capitals and punctuation.
-- Negations compare by parity, clause by clause: "did not rule out" is no "ruled out".
+- Negations compare by parity, clause by clause, and with ``antonyms.txt``: "stay open" is "not close".
 - Who does something to whom must not be the other way round, for the verbs in ``english.json``.
-- Of the words that carry meaning, no three in a row, and not most of a clause, may be new; of common
-  ones no four.
+- Of the words that carry meaning, no three in a row, and not most of a clause, may be new.
 - Other languages: names in Latin script (of two words and more where nouns have capitals), numbers,
-  units and dates with the words that Django has for them, and quotations. Of a narration that
-  translates its source, names of two words and more are checked; it must quote only what is quoted.
+  units, dates and quotations. Of a translated source, names of two words and more.
 """
 
 from __future__ import annotations
@@ -29,7 +27,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import combinations, pairwise, permutations
 
-from broadcast.narrators.claims import attributions, negations, reversals, translations
+from broadcast.narrators.claims import attributions, reversals, translations
+from broadcast.narrators.polarity import negations, with_stances
 from broadcast.narrators.prompts import referred
 from broadcast.narrators.quantities import Found, Quantity, read
 from broadcast.narrators.relations import counted, relations
@@ -125,6 +124,7 @@ def problem(sentence: str, passages: Sequence[Passage], context: Context) -> str
         if context.report is not None:
             everything = Text(f"{source.text} {around.text} {context.report}")
             problems += [*reversals(spoken, source), *inventions(spoken, everything)]
+        problems = with_stances(problems, spoken, source)
     return "; ".join(dict.fromkeys(problems))
 
 

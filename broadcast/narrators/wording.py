@@ -68,7 +68,7 @@ NEGATIVE = re.compile(
     r"|lacking|den(?:y|ies|ied|ying)|reject(?:s|ed|ing)?|refus(?:e|es|ed|ing)"
     r"|declin(?:ed|es) to|fail(?:s|ed|ing|ures?)? to|rul(?:e|es|ed|ing) out|exclud(?:e|es|ed|ing)"
     r"|dismissed(?! (?:\w+ ){1,4}as\b)"
-    r"|disput(?:e|es|ed|ing)|avoid(?:s|ed)?|prevent(?:s|ed)?)\b|n['\u2019]t\b",
+    r"|disput(?:ed|ing)|avoid(?:s|ed)?|prevent(?:s|ed)?)\b|n['\u2019]t\b",
     re.IGNORECASE,
 )
 
@@ -216,8 +216,7 @@ class Text:
     @cached_property
     def function_words(self) -> tuple[int, int]:
         """How many of its words are English function words, and how many those of others."""
-        # With a capital they may be parts of English names: "La Paz".
-        foreign = sum(word in _FOREIGN for word in self.words)
+        foreign = sum(word in _FOREIGN for word in self.words)  # not "La Paz"
         return sum(word.lower() in _FUNCTION_WORDS for word in self.words), foreign
 
     @cached_property
@@ -327,7 +326,8 @@ _UNCOUNTED = (
     )
 )
 _UNCOUNTED |= word_set(" ".join([*ENGLISH["scales"], *ENGLISH["months"], ENGLISH["weekdays"]]))
-_UNCOUNTED |= SPEECH | word_set(" ".join(ENGLISH["units"].values()))
+# "A developer" for "I" carries no meaning of its own either.
+_UNCOUNTED |= SPEECH | word_set(" ".join([*ENGLISH["units"].values(), ENGLISH["tellers"]]))
 # So many content words in a row that no passage has: a sentence of other words never had as many.
 MOST_NEW = 2
 MOST_INITIALS = 7

@@ -81,6 +81,7 @@ SETS = (
     "tenth",
     "eleventh",
     "twelfth",
+    "thirteenth",
 )
 
 
@@ -88,22 +89,22 @@ def test_the_labelled_sentences_are_complete() -> None:
     rows = [case for name in SETS for case in cases(name)]
     kinds = Counter(case.error for case in rows)
     assert kinds == {
-        "": 618,
-        "number": 152,
-        "negation": 106,
+        "": 738,
+        "number": 182,
+        "negation": 135,
+        "name": 102,
         "date": 95,
         "unit": 76,
-        "name": 72,
+        "quote": 74,
         "swap": 63,
         "attribution": 62,
-        "quote": 46,
         "invented": 36,
         "direction": 24,
         "cause": 8,
         "hedge": 4,
         "quantifier": 3,
     }
-    assert len({case.text for case in rows}) == 1365
+    assert len({case.text for case in rows}) == 1602
 
 
 @pytest.mark.parametrize(
@@ -123,6 +124,7 @@ def test_the_labelled_sentences_are_complete() -> None:
         ("tenth", 16, 16, 12, 2),
         ("eleventh", 41, 38, 20, 1),
         ("twelfth", 18, 17, 7, 0),
+        ("thirteenth", 117, 106, 120, 9),
     ],
 )
 def test_planted_errors_are_caught_and_faithful_sentences_pass(
@@ -455,6 +457,80 @@ def test_what_is_put_together_otherwise_is_named(sentence: str, passage: str, wh
     ],
 )
 def test_the_same_put_together_in_another_order_passes(sentence: str, passage: str) -> None:
+    assert problem(sentence, [{"text": passage, "report": 0}], Context()) == ""
+
+
+@pytest.mark.parametrize(
+    ("sentence", "passage", "what"),
+    [
+        # The opposite of the verb, also of two words and of a denied one
+        (
+            "The firm granted the union's request.",
+            "The firm turned the union's request down.",
+            "granted",
+        ),
+        ("The coach will stay with the club.", "The coach will leave the club in May.", "“stay”"),
+        ("He refused to apologise to her.", "He apologised to her without delay.", "“apologise”"),
+        ("Doctors know of a cure.", "Doctors are not aware of a cure.", "“know”"),
+        ("Two members opposed the loan.", "Two members, favouring the loan, spoke.", "“opposed”"),
+        (
+            "The court upheld the fine.",
+            "The court acquitted him, overturning the fine.",
+            "“upheld”",
+        ),
+        ("The app requires an account.", "It runs on phones and needs no account.", "“requires”"),
+        ("The port stays shut to ferries.", "The port is to reopen to ferries.", "where it has"),
+        ("The summit was brought forward.", "The summit was put off.", "“brought”"),
+        # Another name in the place of one of the passages
+        (
+            "The leak was found by Ada Moor of Brix.",
+            "The leak was found by Bo Lund of Brix.",
+            "Moor",
+        ),
+        ("“Go,” wrote team leader Ada Moor.", "“Go,” wrote team leader Bo Lund.", "Ada Moor"),
+        ("A user called birch has helped.", "A user named pine has helped.", "birch"),
+        # Reported words of which the passages have none
+        (
+            "Bo Lund said that he would sue a rival club.",
+            "“I lost two years,” Bo Lund said.",
+            "sue rival club",
+        ),
+    ],
+)
+def test_what_is_the_opposite_or_of_another_is_named(
+    sentence: str, passage: str, what: str
+) -> None:
+    context = Context(
+        before="Ada Moor came.", report="Ada Moor came. A user called birch met a club."
+    )
+    assert what in problem(sentence, [{"text": passage, "report": 0}], context)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "passage"),
+    [
+        ("Schools are to stay open.", "The office does not plan to close schools."),
+        ("The format is no longer supported.", "Support for the format has been removed."),
+        ("The old format is no longer supported.", "Support for it, due in May, has been removed."),
+        ("A panel had not been fastened properly.", "An incorrectly fastened panel was found."),
+        ("They said no to two more hives.", "They turned down a request for two more hives."),
+        ("The panel threw out the bill.", "The panel rejected the bill."),
+        ("It lifted his ban.", "The tribunal overturned a ban imposed in 2024."),
+        ("The town keeps its library.", "The town dropped plans to scrap its library."),
+        (
+            "Bo Lund, 14, was on his last try.",
+            "It was the last try of Bo Lund, 14, as none may be older.",
+        ),
+        ("Captain Bo Lund scored.", "Skipper Bo Lund scored."),
+        ("Her lawyer, Ada Moor, spoke.", "Defence counsel Ada Moor spoke."),
+        ("The club is to play on Friday.", "The club plays on Friday."),
+        ("The schools open late on Friday.", "The schools are to open late on Friday."),
+        ("A harp, stolen in May, has been found.", "A harp that was stolen in May has been found."),
+        ("Search is fast for ten thousand notes.", "Search is fast with 10,000 notes."),
+        ("Brix has lost contact with a probe.", "Engineers lost contact with a probe, Brix said."),
+    ],
+)
+def test_a_denial_or_a_role_in_other_words_passes(sentence: str, passage: str) -> None:
     assert problem(sentence, [{"text": passage, "report": 0}], Context()) == ""
 
 
