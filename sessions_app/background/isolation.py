@@ -85,12 +85,17 @@ def database_came_back(error: Exception) -> bool:
     return False
 
 
-def is_contention(error: Exception) -> bool:
-    """Whether a statement only had to wait too long for others, so that it may succeed later."""
-    if not isinstance(error, OperationalError):
-        return False
+def passing_fault(error: Exception) -> str:
+    """Returns a sentence for an error of the database that may not occur again; "" for any other.
+
+    After a lost connection it first waits until the database answers.
+    """
+    if not isinstance(error, (OperationalError, InterfaceError)):
+        return ""
     # SQLite has no codes here: "database is locked", "database table is locked".
-    return getattr(error.__cause__, "sqlstate", "") in CONTENTION or "locked" in str(error)
+    if getattr(error.__cause__, "sqlstate", "") in CONTENTION or "locked" in str(error):
+        return DATABASE_BUSY
+    return DATABASE_AWAY if database_came_back(error) else ""
 
 
 def note(

@@ -358,20 +358,17 @@ def handle(claim: Claim, kind: Kind) -> None:
     except (Retry, NeedsHuman) as error:
         _postpone(claim, backoff(claim.step.attempts), error)
     except Exception as error:
-        attempts = claim.step.attempts
-        if isolation.is_contention(error):
-            _postpone(claim, backoff(attempts), Retry(isolation.DATABASE_BUSY))
-            return
-        if isinstance(error, DatabaseError) and isolation.database_came_back(error):
-            _postpone(claim, timedelta(), Retry(isolation.DATABASE_AWAY))
-            return
+        pause = backoff(claim.step.attempts)
+        if sentence := isolation.passing_fault(error):
+            away = sentence == isolation.DATABASE_AWAY
+            return _postpone(claim, AT_ONCE if away else pause, Retry(sentence))
         # A bug: after MAX_ATTEMPTS the step is given up.
         log.exception("step_failed")
         with _unless_claimed_again(), transaction.atomic():
-            if attempts >= MAX_ATTEMPTS:
+            if claim.step.attempts >= MAX_ATTEMPTS:
                 _give_up(claim, kind)
             else:
-                claim.reschedule(backoff(attempts), error="An internal error; see the log.")
+                claim.reschedule(pause, error="An internal error; see the log.")
         raise
 
 
