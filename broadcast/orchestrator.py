@@ -20,11 +20,11 @@ from typing_extensions import TypedDict
 
 from broadcast.models import Broadcast, StateChange
 from broadcast.states import ON_AIR, Cause, State, allowed, follow
-from sessions_app import context, sessions
+from sessions_app import context, sessions, statements
 from sessions_app.background import isolation, sending, steps
 from sessions_app.background.steps import Claim
 from sessions_app.errors import Conflict, StaleClaim
-from sessions_app.events import recorder, statistics
+from sessions_app.events import recorder
 from sessions_app.hooks import Topic
 from sessions_app.models import Session
 from stories.models import Source, TokenUsage
@@ -374,7 +374,7 @@ def locked_live_run(session: Session) -> Iterator[Broadcast | None]:
     with transaction.atomic():
         live = Broadcast.objects.filter(session=session, state=State.LIVE)
         # Locked and read by one statement, so that the hold of the run is the current one.
-        runs = statistics.update_returning(live, session, epoch=F("epoch"))
+        runs = statements.update_returning(live, session, epoch=F("epoch"))
         yield runs[0] if runs else None
 
 

@@ -15,6 +15,7 @@ from django.utils.functional import SimpleLazyObject
 from sessions_app import sessions
 from sessions_app.errors import Forbidden, Invalid
 from sessions_app.models import Preferences, Session, Workspace
+from sessions_app.statements import Prepared
 
 Theme = Preferences.Theme
 
@@ -149,10 +150,14 @@ def workspace() -> Workspace:
     return Workspace.objects.get_or_create(pk=1)[0]
 
 
+_LIMITS = Prepared(
+    lambda: Workspace.objects.filter(pk=1).values_list("reset_operations", "compact_tokens")
+)
+
+
 def context_limits() -> tuple[int, int]:
     """Returns after how many operations the context is reset, and after how many tokens summarised."""
-    rows = Workspace.objects.filter(pk=1).values_list("reset_operations", "compact_tokens")
-    found = rows.first()
+    found = _LIMITS.first()
     if found is None:
         row = workspace()
         return row.reset_operations, row.compact_tokens

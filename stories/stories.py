@@ -12,8 +12,9 @@ from django.utils import timezone
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from sessions_app import statements
 from sessions_app.errors import NotFound
-from sessions_app.events import recorder, statistics
+from sessions_app.events import recorder
 from sessions_app.events.statistics import Extra
 from sessions_app.hooks import Topic
 from sessions_app.models import Session
@@ -225,7 +226,7 @@ def create(
     story.completed_at = at
     story.save(force_insert=True)
     # Before the shares are made: an attempt that closes later then adds its own difference.
-    calls = statistics.update_returning(used, story=story) if attempts else []
+    calls = statements.update_returning(used, story=story) if attempts else []
     on_change.send(story)
     if story.post is not None:
         trends.add_story(story.post)

@@ -17,9 +17,10 @@ from typing_extensions import TypedDict
 from broadcast import editorial
 from broadcast.models import Broadcast
 from broadcast.narrators.base import tone_of
+from sessions_app import statements
 from sessions_app.background import isolation, steps
 from sessions_app.background.steps import Claim
-from sessions_app.events import recorder, statistics
+from sessions_app.events import recorder
 from sessions_app.models import Message, Session, SessionEvent, Step
 from stories import reports, stories, threads
 from stories.models import SourcePost, Story, StoryReport
@@ -70,7 +71,7 @@ def cover(post: SourcePost, role: str, title: str) -> bool:
         pk=post.pk, state=SourcePost.State.QUEUED, pinned=False, chosen=False
     )
     reason = COVERED[StoryReport.Role(role)].format(title=cut(title, 150))
-    return statistics.update_row(rows, post, state=state, reason=reason)
+    return statements.update_row(rows, post, state=state, reason=reason)
 
 
 def skip(post: SourcePost, story: Story, role: str) -> None:
@@ -92,7 +93,7 @@ def settle(
     # Of a worker that died, an earlier epoch claimed the post; else only this worker's own claim ends.
     if not any_epoch:
         rows = rows.filter(epoch=claim.epoch)
-    if statistics.update_row(rows, post, state=state, reason=reason[:200]):
+    if statements.update_row(rows, post, state=state, reason=reason[:200]):
         record(post, queue=1 if state in SourcePost.WAITING else 0)
 
 
@@ -154,7 +155,7 @@ def _requeue_or_fail(post: SourcePost) -> None:
     state = SourcePost.State.FAILED if worn_out else SourcePost.State.QUEUED
     # The epoch: another step may have claimed the post since it was read.
     rows = SourcePost.objects.filter(pk=post.pk, state=SourcePost.State.CLAIMED, epoch=post.epoch)
-    if statistics.update_row(rows, post, state=state, reason=WORN_OUT if worn_out else ""):
+    if statements.update_row(rows, post, state=state, reason=WORN_OUT if worn_out else ""):
         record(post, queue=0 if worn_out else 1)
 
 

@@ -16,11 +16,12 @@ import structlog
 from django.db import connection, transaction
 from django.db.models import F, Q, Sum
 
-from sessions_app import commands
+from sessions_app import commands, statements
 from sessions_app.commands import Command, Nothing
-from sessions_app.events import recorder, statistics
+from sessions_app.events import recorder
 from sessions_app.hooks import Topic
 from sessions_app.models import AILink, AITransition, Chain, Session
+from sessions_app.statements import Given, Prepared, insert
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +68,27 @@ def before_recover(function: Callable[[Session], str]) -> None:
     _before_recover.append(function)
 
 
+# Without select_related("head"): PostgreSQL would join the head as it was before the wait.
+_LOCKED = Prepared(
+    lambda: Chain.objects.select_for_update(no_key=True).filter(session=Given("session"))
+)
+# Without its text, which nothing here reads.
+_LATEST = Prepared(
+    lambda: (
+        AILink.objects.filter(session=Given("session"))
+        .order_by("-number")
+        .only("session_id", "number")[:1]
+    )
+)
+_MOVED = Prepared(
+    lambda: Chain.objects.filter(pk=Given("pk"), head=Given("head")),
+    {
+        "head": Given("link"),
+        "tokens": F("tokens") + Given("tokens"),
+        "operations": F("operations") + 1,
+    },
+)
+
 OFFLINE = "offline-"
 
 
@@ -84,7 +106,7 @@ def append(session: Session, operation: Operation) -> AILink:
         function(session, operation)
     chain = _locked(session)
     head = _valid_head(chain)
-    link = AILink.objects.create(
+    link = AILink(
         session=session,
         number=head.number + 1 if head else 1,
         previous=head,
@@ -96,47 +118,48 @@ def append(session: Session, operation: Operation) -> AILink:
         tokens=operation.tokens,
         summary=operation.summary,
     )
-    AITransition.objects.create(
-        session=session, old=head, new=link, source=link.source, run_number=link.run_number
-    )
-    changes: dict[str, object] = {
-        "head": link,
-        "tokens": F("tokens") + link.tokens,
-        "operations": F("operations") + 1,
-    }
-    # The tokens of a base are not counted: it replaces what was in the context before.
-    if link.source in _BASES:
-        changes |= {"base": link, "tokens": 0}
-    if link.source == Source.RESET:
-        changes["operations"] = 0
+    insert(link)
+    transition = AITransition(session=session, old=head, new=link, source=link.source)
+    transition.run_number = link.run_number
+    insert(transition)
     # Compare and set: the lock makes a failure impossible, unless a caller does not use it.
-    own = Chain.objects.filter(pk=chain.pk, head=head)
-    rows = statistics.update_returning(own, session, **changes)
+    if head is not None and link.source not in _BASES:
+        rows = _MOVED.all(pk=chain.pk, head=head.pk, link=link.pk, tokens=link.tokens)
+    else:
+        changes: dict[str, object] = {
+            "head": link,
+            "tokens": F("tokens") + link.tokens,
+            "operations": F("operations") + 1,
+        }
+        # The tokens of a base are not counted: it replaces what was in the context before.
+        if link.source in _BASES:
+            changes |= {"base": link, "tokens": 0}
+        if link.source == Source.RESET:
+            changes["operations"] = 0
+        own = Chain.objects.filter(pk=chain.pk, head=head)
+        rows = statements.update_returning(own, **changes)
     if len(rows) != 1:
         # The transaction is undone as a whole, so no link is left that the head does not know.
         raise RuntimeError("the chain changed while its row was locked")
+    rows[0].session = session
     on_append.send(link, rows[0])
     return link
 
 
 def _locked(session: Session) -> Chain:
     """Locks the chain's row; creates it for the first operation of a session."""
-    # Without select_related("head"): PostgreSQL would join the head as it was before the wait.
-    rows = Chain.objects.select_for_update(no_key=True).filter(session=session)
-    chain = rows.first()
+    chain = _LOCKED.first(session=session.pk)
     if chain is None:
         # Two first operations may both try to create it: the unique key lets one of them succeed.
         Chain.objects.get_or_create(session=session)
-        chain = rows.get()
+        [chain] = _LOCKED.all(session=session.pk)
     chain.session = session
     return chain
 
 
 def _valid_head(chain: Chain) -> AILink | None:
     """Returns the head, after setting it to the latest link where it is another one."""
-    # Without its text, which nothing here reads.
-    rows = AILink.objects.filter(session=chain.session).order_by("-number")
-    latest = rows.only("session_id", "number").first()
+    latest = _LATEST.first(session=chain.session_id)
     # The usual case: one look-up by (session, number) shows that no link was lost.
     if chain.head_id == (latest.pk if latest else None):
         return latest

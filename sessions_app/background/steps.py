@@ -23,10 +23,9 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from sessions_app import context
+from sessions_app import context, statements
 from sessions_app.background import isolation, sending
 from sessions_app.errors import NeedsHuman, Retry, SmnbError, StaleClaim, WaitUntil
-from sessions_app.events import statistics
 from sessions_app.hooks import Topic
 from sessions_app.models import Session, Step
 
@@ -184,7 +183,7 @@ def enqueue(session: Session, kind: str, subject: object, due_at: datetime | Non
         step = Step(session=session, kind=kind, subject=str(subject), due_at=due_at or now())
         step.poked_at = step.due_at if due_at is None and sending.can_send() else None
         step.origin = context.origin()
-        if statistics.insert_if_new(step):
+        if statements.insert_if_new(step):
             if due_at is None:
                 sending.marked_after_commit(step.pk, queue_of(kind))
             else:
@@ -204,7 +203,7 @@ def run_now(session: Session, kind: str, subject: object) -> None:
         session=session, kind=kind, subject=str(subject), state=Step.State.PENDING
     )
     # A step that is due already has been sent to a worker.
-    changed = statistics.update_returning(
+    changed = statements.update_returning(
         pending.filter(due_at__gt=Now()),
         due_at=Now(),
         poked_at=Now() if sending.can_send() else None,

@@ -24,7 +24,7 @@ from django.utils import timezone
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from sessions_app import context
+from sessions_app import context, statements
 from sessions_app.events import statistics
 from sessions_app.events.statistics import NOTHING, Extra, Share
 from sessions_app.hooks import Topic
@@ -41,7 +41,6 @@ CHANNEL = "smnb:look"
 DUE_CHANNEL = "smnb:due"
 
 timestamp, figures = context.timestamp, statistics.figures
-_COLUMNS = [str(field.column) for field in SessionStats._meta.concrete_fields]
 
 # The topic of each event type that has subscribers. It is sent before the counters are locked, so
 # that a subscriber may lock rows that come before them, and record an event of its own.
@@ -162,12 +161,11 @@ def _add_to_counters(
         )
         values += [connection.ops.adapt_datetimefield_value(story_at)] * 2
     key = SessionStats._meta.pk.get_db_prep_value(session_id, connection)
-    rows = list(
-        SessionStats.objects.raw(
-            f"UPDATE {table} SET {', '.join(changes)} WHERE session_id = %s "  # noqa: S608
-            f"RETURNING {', '.join(_COLUMNS)}",
-            [*values, key],
-        )
+    rows = statements.instances(
+        SessionStats,
+        f"UPDATE {table} SET {', '.join(changes)} WHERE session_id = %s "  # noqa: S608
+        f"RETURNING {statements.columns_of(SessionStats)}",
+        [*values, key],
     )
     if len(rows) != 1:
         raise SessionStats.DoesNotExist(f"session {session_id} has no counters")
@@ -280,7 +278,10 @@ def _write(session: Session, entries: Sequence[_Entry]) -> None:
         event.payload = {**event.payload, "figures": figures(stats)}
         for name, number in entry.counters.items():
             setattr(stats, name, getattr(stats, name) - number)
-    SessionEvent.objects.bulk_create(events)
+    if len(events) == 1:
+        statements.insert(events[0])
+    else:
+        SessionEvent.objects.bulk_create(events)
     # None stands for a block without a savepoint.
     own = (session.pk, {*connection.savepoint_ids, None})
     for registered in reversed(connection.run_on_commit):
@@ -328,7 +329,8 @@ def add_message(session: Session, role: str, text: str, code: str = "") -> Messa
     """Writes a message to the owner, with its event."""
     # Without a savepoint, as a caller's transaction has no use for half of it.
     with transaction.atomic(savepoint=False):
-        message = Message.objects.create(session=session, role=role, text=text[:2000], code=code)
+        message = Message(session=session, role=role, text=text[:2000], code=code)
+        statements.insert(message)
         record(session, MESSAGE_ADDED, {"message": message_payload(message)}, messages=1)
     return message
 

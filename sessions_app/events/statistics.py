@@ -10,20 +10,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from uuid import UUID
 
-from django.db import connection, models
-from django.db.models import F, QuerySet
-from django.db.models.sql import UpdateQuery
+from django.db import connection
+from django.db.models import F
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from sessions_app import context
+from sessions_app import context, statements
 from sessions_app.models import Bucket, Session, SessionStats, Tally
 from sessions_app.money import Amount
 
-Row = TypeVar("Row", bound=models.Model)
 SIZES = (1, 5, 15, 60)  # minutes of a bucket
 COARSE = (15, 60)  # sizes that retention never deletes
 MEASURES = frozenset(field.name for field in Bucket._meta.concrete_fields) - {
@@ -53,16 +51,11 @@ COUNTERS = frozenset(
         "ungrounded_aired",
     }
 )
-# Sums end here instead of overflowing a column of 64 bits: no single amount comes near it, and an
-# overflow would make every later booking of the session fail.
-HIGHEST = 9 * 10**18
+HIGHEST = statements.HIGHEST
 SUMS = frozenset(
     {"count", "words", "input_tokens", "output_tokens", "cost_lower", "cost_upper", "bounded"}
 )
 MAX_KEY_LENGTH = 200
-
-# Rows up to which one statement is faster; parsing a longer one takes more time than single inserts.
-_FEW = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +206,7 @@ def _add_to_buckets(
         for size, start, measures in rows
     ]
     unique = ("session_id", "size", "start")
-    upsert(Bucket, (*unique, *names, *others), values, unique, names)
+    statements.upsert(Bucket, (*unique, *names, *others), values, unique, names)
 
 
 def _add_to_tallies(session_id: UUID, shares: Iterable[Share]) -> None:
@@ -237,7 +230,7 @@ def _add_to_tallies(session_id: UUID, shares: Iterable[Share]) -> None:
             for (dimension, key), sums in group.items()
         ]
         unique = ("session_id", "dimension", "key")
-        upsert(Tally, (*unique, *names, *others), values, unique, names)
+        statements.upsert(Tally, (*unique, *names, *others), values, unique, names)
 
 
 def session_key(session_id: UUID) -> Any:
@@ -248,110 +241,6 @@ def session_key(session_id: UUID) -> Any:
 def database_time(at: datetime) -> Any:
     """Returns a time as a parameter of a raw query."""
     return connection.ops.adapt_datetimefield_value(at)
-
-
-def capped_sum(total: str, amount: str) -> str:
-    """Returns SQL for ``total + amount``, between the lowest and the highest sum."""
-    # Compared before adding, because the addition itself fails on PostgreSQL and becomes a float
-    # on SQLite. A nested CASE, because AND may evaluate both sides.
-    return (
-        f"CASE WHEN {amount} > 0 "
-        f"THEN CASE WHEN {total} > {HIGHEST} - {amount} THEN {HIGHEST} ELSE {total} + {amount} END "
-        f"ELSE CASE WHEN {total} < -{HIGHEST} - {amount} THEN -{HIGHEST} "
-        f"ELSE {total} + {amount} END END"
-    )
-
-
-def upsert(
-    model: type[models.Model],
-    columns: Sequence[str],
-    rows: Sequence[Sequence[Any]],
-    unique: Sequence[str],
-    summed: Sequence[str],
-    earliest: Sequence[str] = (),
-    latest: Sequence[str] = (),
-    returning: Sequence[str] = (),
-) -> list[tuple[Any, ...]]:
-    """Inserts ``rows``, or adds their ``summed`` columns to existing rows with equal ``unique`` ones.
-
-    Of the ``earliest`` columns the smaller value is stored, of the ``latest`` ones the greater.
-    Returns the ``returning`` columns of all rows.
-    """
-    table = connection.ops.quote_name(model._meta.db_table)
-    quoted = [connection.ops.quote_name(name) for name in columns]
-    keys = ", ".join(connection.ops.quote_name(name) for name in unique)
-    changes = [
-        f"{name} = {capped_sum(f'{table}.{name}', f'excluded.{name}')}"
-        for name in map(connection.ops.quote_name, summed)
-    ]
-    changes += [
-        f"{name} = CASE WHEN excluded.{name} {sign} {table}.{name} "
-        f"THEN excluded.{name} ELSE {table}.{name} END"
-        for sign, names in (("<", earliest), (">", latest))
-        for name in map(connection.ops.quote_name, names)
-    ]
-    one_row = f"({', '.join(['%s'] * len(columns))})"
-    head = f"INSERT INTO {table} ({', '.join(quoted)}) VALUES "  # noqa: S608
-    # Both databases call the row that could not be inserted "excluded".
-    tail = f" ON CONFLICT ({keys}) DO UPDATE SET {', '.join(changes)}"
-    with connection.cursor() as cursor:
-        if returning or len(rows) <= _FEW:
-            if returning:
-                tail += f" RETURNING {', '.join(map(connection.ops.quote_name, returning))}"
-            all_rows = ", ".join([one_row] * len(rows))
-            cursor.execute(head + all_rows + tail, [value for row in rows for value in row])
-        else:
-            cursor.executemany(head + one_row + tail, rows)
-        return cursor.fetchall() if returning else []
-
-
-def insert_if_new(row: models.Model) -> bool:
-    """Inserts ``row`` and sets its id; returns False where a unique constraint refuses it."""
-    quote = connection.ops.quote_name
-    columns = [each for each in row._meta.concrete_fields if not each.primary_key]
-    values = [each.get_db_prep_save(each.pre_save(row, add=True), connection) for each in columns]
-    names = ", ".join(quote(str(each.column)) for each in columns)
-    key = quote(str(row._meta.pk.column))
-    with connection.cursor() as cursor:
-        # One statement, where a look-up and a savepoint around the insert would be four.
-        cursor.execute(
-            f"INSERT INTO {quote(row._meta.db_table)} ({names}) "  # noqa: S608
-            f"VALUES ({', '.join(['%s'] * len(values))}) ON CONFLICT DO NOTHING RETURNING {key}",
-            values,
-        )
-        found = cursor.fetchone()
-    if found is None:
-        return False
-    row.pk, row._state.adding, row._state.db = found[0], False, connection.alias
-    return True
-
-
-def update_returning(
-    rows: QuerySet[Row], session: Session | None = None, /, **changes: object
-) -> list[Row]:
-    """Updates rows as ``rows.update`` does, and returns them as they are after it.
-
-    ``session`` is theirs, where it is known: it is not read again.
-    """
-    query: Any = rows.query.chain(UpdateQuery)
-    query.add_update_values(changes)
-    sql, values = query.get_compiler(connection=connection).as_sql()
-    columns = ", ".join(
-        connection.ops.quote_name(str(each.column)) for each in rows.model._meta.concrete_fields
-    )
-    found = list(rows.model._default_manager.raw(f"{sql} RETURNING {columns}", values))
-    for row in found if session else ():
-        row.session = session  # type: ignore[attr-defined]
-    return found
-
-
-def update_row(rows: QuerySet[Row], row: Row, **changes: object) -> bool:
-    """Updates ``rows``, which has at most one, and sets all columns of ``row`` as they are then."""
-    found = update_returning(rows, **changes)
-    for one in found:
-        for column in row._meta.concrete_fields:
-            setattr(row, column.attname, getattr(one, column.attname))
-    return bool(found)
 
 
 def set_counters(session: Session, sums: Mapping[str, int]) -> None:

@@ -16,8 +16,9 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
+from sessions_app import statements
 from sessions_app.background import retention
-from sessions_app.events import recorder, statistics
+from sessions_app.events import recorder
 from sessions_app.events.statistics import SIZES, database_time, session_key, start_of
 from sessions_app.models import Session, Workspace
 from stories.market.ngrams import MAX_KEY, keywords_of
@@ -98,7 +99,7 @@ def add_posts(source: Source, posts: Iterable[SourcePost]) -> None:
     ]
     # In batches below the databases' limit of values in one statement.
     for batch in _batches(rows, _MOST_VALUES // len(columns)):
-        statistics.upsert(TrendBucket, columns, batch, ("trend_id", "size", "start"), columns[-2:])
+        statements.upsert(TrendBucket, columns, batch, ("trend_id", "size", "start"), columns[-2:])
     # Only keywords are linked to their posts; a post knows its source.
     TrendPost.objects.bulk_create(
         TrendPost(session_id=source.session_id, trend_id=trend_ids[kind, key], post_id=post_id)
@@ -126,7 +127,7 @@ def _merge_trends(session_id: UUID, totals: dict[Name, _Totals]) -> dict[Name, i
     rows = zip(*columns.values(), strict=True)
     ids: dict[Name, int] = {}
     for batch in _batches(rows, _MOST_VALUES // len(columns)):
-        merged = statistics.upsert(
+        merged = statements.upsert(
             Trend,
             tuple(columns),
             batch,

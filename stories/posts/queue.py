@@ -15,9 +15,9 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Left
 from pydantic import Field
 
+from sessions_app import statements
 from sessions_app.background import isolation
 from sessions_app.background.steps import Claim
-from sessions_app.events import statistics
 from sessions_app.events.recorder import timestamp
 from sessions_app.models import Session, Step
 from stories.models import Source, SourcePost
@@ -317,7 +317,7 @@ def claim(post: SourcePost, step: Claim) -> bool:
     """
     rows = SourcePost.objects.filter(pk=post.pk, state=State.QUEUED)
     owner = {"step": step.step, "epoch": step.epoch, "attempts": F("attempts") + 1}
-    return statistics.update_row(rows, post, state=State.CLAIMED, **owner)
+    return statements.update_row(rows, post, state=State.CLAIMED, **owner)
 
 
 def held_by(claim: Claim) -> QuerySet[SourcePost]:

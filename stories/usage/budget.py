@@ -15,6 +15,7 @@ from sessions_app.events import recorder
 from sessions_app.models import Session, SessionStats
 from sessions_app.money import dollars
 from sessions_app.sessions import used_percent
+from sessions_app.statements import Given, Prepared, insert
 from stories.models import TokenUsage
 
 # Early enough for the owner to raise the budget before narration pauses.
@@ -24,6 +25,8 @@ CODE = "budget"
 
 # Literals, not parameters, because SQLite uses the partial index of open rows only then.
 IS_OPEN = RawSQL("stories_tokenusage.state IN ('reserved', 'started')", [], BooleanField())
+
+_BUDGET = Prepared(lambda: Session.objects.filter(pk=Given("session")).values_list("budget"))
 
 
 def warn_if_crossed(session: Session, before_upper: int, after_upper: int) -> None:
@@ -61,8 +64,8 @@ def reserve(row: TokenUsage, upper: int | None) -> None:
     """
     row.cost_upper = upper or 0
     session_id = row.session_id
-    if Session.objects.values_list("budget", flat=True).get(pk=session_id) is None:
-        row.save(force_insert=True)
+    if _BUDGET.first(session=session_id) == (None,):
+        insert(row)
         return
     with transaction.atomic():
         # The counters' row is the lock, as each booking takes it too. What is read after it was
@@ -71,7 +74,7 @@ def reserve(row: TokenUsage, upper: int | None) -> None:
         SessionStats.objects.filter(session=session_id).update(last_seq=F("last_seq"))
         stats = SessionStats.objects.select_related("session").get(session=session_id)
         _refuse_if_over(stats, row, upper)
-        row.save(force_insert=True)
+        insert(row)
 
 
 def _refuse_if_over(stats: SessionStats, row: TokenUsage, upper: int | None) -> None:

@@ -24,10 +24,11 @@ from sessions_app.ai_chain import chain
 from sessions_app.ai_chain.chain import Operation
 from sessions_app.background import isolation, steps, sweeper
 from sessions_app.background.steps import Claim
-from sessions_app.events import recorder, statistics
+from sessions_app.events import recorder
 from sessions_app.events.statistics import Extra
 from sessions_app.models import AILink, Message, Session, Step
 from sessions_app.money import Amount
+from sessions_app.statements import Given, Prepared
 from stories.models import Draft, SourcePost, TokenUsage
 from stories.usage import budget, pricing
 from stories.usage.accounting import Booking, call_shares
@@ -182,7 +183,7 @@ class BookedAttempt:
 
     def close(self, close: Close) -> None:
         with transaction.atomic():
-            row = _locked().get(attempt=self.id)
+            [row] = _LOCKED.all(attempt=self.id)
             # An exact row never changes again, so closing it twice books it once.
             if row.state == TokenUsage.State.FINAL:
                 return
@@ -229,10 +230,10 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
         )
         link = chain.append(session, operation)
     # The row is locked, so nothing has changed it since it was read.
-    [row] = statistics.update_returning(
-        TokenUsage.objects.filter(pk=row.pk, state=before),
-        session,
-        link=link,
+    [row] = _CLOSED.all(
+        pk=row.pk,
+        before=before,
+        link=link and link.pk,
         state=close.state,
         model=close.model,
         request_id=close.request_id,
@@ -248,6 +249,7 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
         **_columns(close.counts),
         **asdict(cost),
     )
+    row.session = session
     if row.unpriced:
         _report_once(row.session, UNPRICED, unpriced)
     if row.doubt:
@@ -275,6 +277,28 @@ class Cost:
     cost_upper: int = 0
     cache_saved: int = 0
     price_version: str = ""
+
+
+_LOCKED = Prepared(lambda: _locked().filter(attempt=Given("attempt")))
+_ANSWER = (
+    "link",
+    "state",
+    "model",
+    "request_id",
+    "message_id",
+    "stop_reason",
+    "service_tier",
+    "inference_geo",
+    "doubt",
+    "first_token_ms",
+    "duration_ms",
+    "error",
+    "closed_at",
+)
+_CLOSED = Prepared(
+    lambda: TokenUsage.objects.filter(pk=Given("pk"), state=Given("before")),
+    {name: Given(name) for name in (*_ANSWER, *_columns(Counts()), *asdict(Cost()))},
+)
 
 
 def _priced(close: Close, row: TokenUsage) -> tuple[Cost, str]:

@@ -26,7 +26,7 @@ from django.db.models.manager import BaseManager
 from django.db.models.query import get_related_populators
 from django.utils.duration import duration_microseconds
 
-from sessions_app.events import statistics
+from sessions_app import statements
 
 Pause = Callable[..., Any]
 
@@ -424,7 +424,7 @@ def instances_of(
 model_class: Any = models.Model
 populators_of: Any = get_related_populators
 get_queryset, do_insert = BaseManager.get_queryset, model_class._do_insert
-update_returning = statistics.update_returning
+update_returning = statements.update_returning
 
 
 @contextmanager
@@ -471,6 +471,6 @@ def compiled_once(pause: Pause) -> Iterator[None]:
     with (
         patch.object(BaseManager, "get_queryset", recorded),
         patch.object(models.Model, "_do_insert", insert),
-        patch.object(statistics, "update_returning", returned),
+        patch.object(statements, "update_returning", returned),
     ):
         yield
