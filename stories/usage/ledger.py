@@ -214,7 +214,9 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
     has a link, also when the answer is not used.
     """
     session, before, earlier, old_model = row.session, row.state, Booking.of(row), row.model
-    cost, unpriced = _priced(close, row)
+    # The reservation of an open row: the most that the call could cost when it was made.
+    reserved, is_open = row.cost_upper, row.state in TokenUsage.OPEN
+    cost, unpriced = pricing.cost_of(close, reserved, is_open=is_open)
     # Only a complete answer is an operation of the chain, also one with doubtful usage; an error or
     # the bound of a dead worker has no content to link.
     complete = (close.state == "final" or close.doubt) and not close.error
@@ -268,17 +270,6 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
     budget.warn_if_crossed(row.session, spent - added.cost_upper, spent)
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """The columns of a row that hold its cost, in 10⁻¹² USD."""
-
-    unpriced: bool = False
-    cost_lower: int = 0
-    cost_upper: int = 0
-    cache_saved: int = 0
-    price_version: str = ""
-
-
 _LOCKED = Prepared(lambda: _locked().filter(attempt=Given("attempt")))
 _ANSWER = (
     "link",
@@ -297,25 +288,8 @@ _ANSWER = (
 )
 _CLOSED = Prepared(
     lambda: TokenUsage.objects.filter(pk=Given("pk"), state=Given("before")),
-    {name: Given(name) for name in (*_ANSWER, *_columns(Counts()), *asdict(Cost()))},
+    {name: Given(name) for name in (*_ANSWER, *_columns(Counts()), *asdict(pricing.Cost()))},
 )
-
-
-def _priced(close: Close, row: TokenUsage) -> tuple[Cost, str]:
-    """Returns the cost, and the sentence why it is unknown, if it is."""
-    # The reservation of an open row: the most that the call could cost when it was made.
-    reserved = row.cost_upper
-    try:
-        bounds = pricing.bounds(close)
-        saved = pricing.saved(close)
-    except pricing.UnknownModel as error:
-        # The budget still counts what was reserved, as the call may have cost that much.
-        sentence = f"{error.sentence} Its tokens are counted, its cost is not."
-        return Cost(unpriced=True, cost_upper=reserved), sentence
-    # A call of which nothing is known any more may have cost all that was reserved for it.
-    lost = close.state == "bounded" and row.state in TokenUsage.OPEN
-    upper = max(bounds.upper, reserved) if lost else bounds.upper
-    return Cost(False, bounds.lower, upper, saved, bounds.version), ""
 
 
 def _report_once(session: Session, code: str, sentence: str) -> None:

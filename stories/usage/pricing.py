@@ -61,6 +61,17 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """The columns of a row that hold its cost, in 10⁻¹² USD."""
+
+    unpriced: bool = False
+    cost_lower: int = 0
+    cost_upper: int = 0
+    cache_saved: int = 0
+    price_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Rates:
     """Prices of one token, and of one web search, in 10⁻¹² USD, in the order of ``Counts``."""
 
@@ -153,6 +164,20 @@ def bounds(close: Close) -> Bounds:
     elif most == close.counts:
         return Bounds(lower.cost, lower.cost, lower.version)
     return Bounds(lower.cost, _total(close, most).cost, lower.version)
+
+
+def cost_of(close: Close, reserved: int, *, is_open: bool) -> tuple[Cost, str]:
+    """Returns what a row costs with its ``close``, and the sentence why that is unknown, if it is."""
+    try:
+        found, cache_saved = bounds(close), saved(close)
+    except UnknownModel as error:
+        # The budget still counts what was reserved, as the call may have cost that much.
+        sentence = f"{error.sentence} Its tokens are counted, its cost is not."
+        return Cost(unpriced=True, cost_upper=reserved), sentence
+    # A call of which nothing is known any more may have cost all that was reserved for it.
+    lost = close.state == "bounded" and is_open
+    upper = max(found.upper, reserved) if lost else found.upper
+    return Cost(False, found.lower, upper, cache_saved, found.version), ""
 
 
 def most(model: str, *, input_upper: int, max_tokens: int, cached: bool) -> int:

@@ -57,7 +57,7 @@ def test_a_prepared_look_up_finds_the_rows_of_each_use_and_remembers_none(
         lambda at: Step.objects.filter(due_at__lt=at, state__in=Step.OPEN).exclude(kind="poll")[:1],
         lambda at: SessionEvent.objects.filter(at__lt=at).order_by("-seq"),
         lambda at: Session.objects.filter(created_at__lt=at),
-        lambda at: SessionStats.objects.filter(created_at__lt=at),
+        lambda at: SessionStats.objects.filter(session__created_at__lt=at),
     ],
 )
 def test_the_instances_of_a_prepared_look_up_are_those_of_its_query_set(

@@ -14,7 +14,7 @@ from sessions_app.background import steps, sweeper
 from sessions_app.background.steps import Claim
 from sessions_app.models import Message, Session, SessionEvent, SessionStats, Step
 from stories.models import TokenUsage
-from stories.usage import budget, ledger
+from stories.usage import budget, ledger, pricing
 from stories.usage.ledger import Purpose, SessionLedger
 from stories.usage.types import Attempt, Close, Counts
 from tests.concurrency import together
@@ -158,12 +158,12 @@ def test_an_answer_that_comes_while_its_row_is_being_bounded_is_not_lost(
     claim: Claim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempt = reserve(claim)
-    bounded, read, price = threading.Event(), threading.Event(), ledger._priced
+    bounded, read, price = threading.Event(), threading.Event(), pricing.cost_of
 
-    def priced(close: Close, row: TokenUsage) -> tuple[ledger.Cost, str]:
+    def priced(close: Close, reserved: int, *, is_open: bool) -> tuple[pricing.Cost, str]:
         if close.state == "final":
             read.set()
-        return price(close, row)
+        return price(close, reserved, is_open=is_open)
 
     def close_meanwhile(index: int) -> None:
         if index == 1:
@@ -176,7 +176,7 @@ def test_an_answer_that_comes_while_its_row_is_being_bounded_is_not_lost(
             # Without a lock, the other thread would read the row now.
             read.wait(0.5)
 
-    monkeypatch.setattr(ledger, "_priced", priced)
+    monkeypatch.setattr(pricing, "cost_of", priced)
     together(2, close_meanwhile)
     assert row().exact
     assert (stats(claim).input_tokens, stats(claim).output_tokens) == (1000, 200)
