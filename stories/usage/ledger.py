@@ -214,9 +214,7 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
     has a link, also when the answer is not used.
     """
     session, before, earlier, old_model = row.session, row.state, Booking.of(row), row.model
-    # The reservation of an open row: the most that the call could cost when it was made.
-    reserved, is_open = row.cost_upper, row.state in TokenUsage.OPEN
-    cost, unpriced = pricing.cost_of(close, reserved, is_open=is_open)
+    cost, unpriced = pricing.cost_of(close, row.cost_upper, is_open=before in TokenUsage.OPEN)
     # Only a complete answer is an operation of the chain, also one with doubtful usage; an error or
     # the bound of a dead worker has no content to link.
     complete = (close.state == "final" or close.doubt) and not close.error
@@ -251,14 +249,13 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
         **_columns(close.counts),
         **asdict(cost),
     )
-    row.session = session
     if row.unpriced:
-        _report_once(row.session, UNPRICED, unpriced)
+        _report_once(session, UNPRICED, unpriced)
     if row.doubt:
-        _report_once(row.session, DOUBTFUL, DOUBT)
+        _report_once(session, DOUBTFUL, DOUBT)
     added = Booking.of(row).minus(earlier)
     event = recorder.record(
-        row.session,
+        session,
         CLOSED,
         {"usage": payload(row), "budget": row.session.budget},
         None,
@@ -267,7 +264,7 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
     )
     # From the event, whose figures were read under the lock of the counters.
     spent = int(event.payload["figures"]["cost_upper"])
-    budget.warn_if_crossed(row.session, spent - added.cost_upper, spent)
+    budget.warn_if_crossed(session, spent - added.cost_upper, spent)
 
 
 _LOCKED = Prepared(lambda: _locked().filter(attempt=Given("attempt")))

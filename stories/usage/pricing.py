@@ -167,7 +167,10 @@ def bounds(close: Close) -> Bounds:
 
 
 def cost_of(close: Close, reserved: int, *, is_open: bool) -> tuple[Cost, str]:
-    """Returns what a row costs with its ``close``, and the sentence why that is unknown, if it is."""
+    """Returns what a row costs with its ``close``, and the sentence why that is unknown, if it is.
+
+    ``reserved`` is the most that the call could cost when it was made.
+    """
     try:
         found, cache_saved = bounds(close), saved(close)
     except UnknownModel as error:
