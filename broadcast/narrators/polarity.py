@@ -155,9 +155,12 @@ def _stances(text: str) -> Iterator[_Stance]:
         for at, word in enumerate(words):
             found = [(pair, side, {at}) for pair, side in _ANTONYMS.words.get(word, ())]
             for rest, pair, side in _ANTONYMS.phrases.get(word, ()):
-                inside = words[at + 1 : at + 1 + len(rest) + _INSIDE]
-                if [one for one in inside if one in rest] == [*rest]:
-                    places = {at, *(at + 1 + inside.index(one) for one in rest)}
+                places, place = {at}, at
+                for one in rest:
+                    inside = words[place + 1 : at + 1 + len(rest) + _INSIDE]
+                    place = place + 1 + inside.index(one) if one in inside else len(words)
+                    places.add(place)
+                if place < len(words):
                     found.append((pair, side, places))
             for pair, side, places in found:
                 reached = [one for one in denials if at in one.reach and one.at not in places]
@@ -193,7 +196,8 @@ def _denials(words: list[str]) -> Iterator[_Denial]:
         if not undoes and not (denies and following not in _NO_DENIAL):
             continue
         if undoes and {*words[max(0, at - 2) : at]} & _PASSIVE:
-            yield _Denial(at, [*range(at)], [])
+            head = [place for place in range(at) if words[place] in _ANTONYMS.words]
+            yield _Denial(at, [*range(at)], head[:1])
             continue
         reach: list[int] = []
         for place in range(at + 1, len(words)):
@@ -202,7 +206,8 @@ def _denials(words: list[str]) -> Iterator[_Denial]:
             if counts(words[place]) or words[place] in _ANTONYMS.words:
                 reach.append(place)
         verb = denies or following == "to" or (reach and words[reach[0]].endswith("ing"))
-        heads = reach[:1] if verb else []
+        # "Without the suspended keeper" does not say that he may play.
+        heads = reach[:1] if verb and word != "without" else []
         if reach and word in _NOTHING:  # "needs no account", "paid them no attention"
             verbs = [place for place in (at - 1, at - 2) if place >= 0]
             verbs = [place for place in verbs if words[place] in _ANTONYMS.words][:1]
@@ -302,6 +307,9 @@ def negations(spoken: Text, source: Text) -> Iterator[str]:
     negated = sum(bool(negation and stems & denied) for _, stems, negation in own_clauses)
     negated += any(SAYS_SO.search(part) and stems & denied for part, stems, _ in own_clauses)
     negated += "until" in spoken.lower and "before" in source.lower
+    negated += "last" in spoken.lower and "since" in source.lower  # "not since" for "last"
+    undone = spoken.lower & _ANTONYMS.undo - source.lower
+    negated += any(not NEGATIVE.fullmatch(word) for word in undone)
     # A clause denies its words after the negation.
     denials = [part for part in clauses_of(source.text) if negation_of(part) == "odd"]
     starts = [NEGATIVE.search(part) for part in denials]

@@ -63,7 +63,7 @@ WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 NEGATIVE = re.compile(
     r"\b(?:not|no|never|none|nobody|nothing|neither|nor|without|cannot|hardly|unhurt|uninjured"
     r"|unpaid|unharmed|undecided|unknown|unclear|unaware|unbeaten|undefeated|unable|unlikely|unsold"
-    r"|unnamed|unanswered|unsuccessful|exempt|except|lacks?"
+    r"|unnamed|unanswered|unsuccessful|exempt|except|lack(?:s|ed)?"
     r"|all but(?= (?:an?|the|one|two|three|four|five|\d))"
     r"|lacking|den(?:y|ies|ied|ying)|reject(?:s|ed|ing)?|refus(?:e|es|ed|ing)"
     r"|declin(?:ed|es) to|fail(?:s|ed|ing|ures?)? to|rul(?:e|es|ed|ing) out|exclud(?:e|es|ed|ing)"

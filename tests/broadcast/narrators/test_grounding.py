@@ -481,7 +481,28 @@ def test_the_same_put_together_in_another_order_passes(sentence: str, passage: s
         ("The app requires an account.", "It runs on phones and needs no account.", "“requires”"),
         ("The port stays shut to ferries.", "The port is to reopen to ferries.", "where it has"),
         ("The summit was brought forward.", "The summit was put off.", "“brought”"),
+        (
+            "The office is sticking to plans for a path.",
+            "It dropped plans for a path.",
+            "“sticking”",
+        ),
+        (
+            "The club promised to keep the reform.",
+            "The club promised to repeal the reform.",
+            "“keep”",
+        ),
+        (
+            "The format is still supported.",
+            "Support for the format has been removed.",
+            "“supported”",
+        ),
+        ("The plants are diseased.", "The plants are healthy.", "“diseased”"),
         # Another name in the place of one of the passages
+        (
+            "Union leader Bo Lund spoke.",
+            "Union leader Ada Moor and port chief Bo Lund spoke.",
+            "Lund",
+        ),
         (
             "The leak was found by Ada Moor of Brix.",
             "The leak was found by Bo Lund of Brix.",
@@ -521,6 +542,11 @@ def test_what_is_the_opposite_or_of_another_is_named(
             "Bo Lund, 14, was on his last try.",
             "It was the last try of Bo Lund, 14, as none may be older.",
         ),
+        ("It last won the cup in 1987.", "It has not won the cup since 1987."),
+        ("The path will not be made wider.", "The office dropped plans to widen the path."),
+        ("The firm doesn't have enough drivers.", "The firm lacked drivers."),
+        ("Outside the court, Bo Lund wept.", "Bo Lund wept outside the court."),
+        ("His wife was found not guilty.", "His wife was acquitted."),
         ("Captain Bo Lund scored.", "Skipper Bo Lund scored."),
         ("Her lawyer, Ada Moor, spoke.", "Defence counsel Ada Moor spoke."),
         ("The club is to play on Friday.", "The club plays on Friday."),
