@@ -42,7 +42,8 @@ for _verb in ENGLISH["verbs"].split():
     FORMS |= {_verb: _verb, f"{_verb}s": _verb, f"{_verb}es": _verb}
 _VERBS = {SAME.get(word) or SAME.get(verb, verb) for word, verb in FORMS.items()}
 _BEFORE_NOUN = re.compile(
-    r"\b(?:the|an?|of|no|his|her|its|their|in|on|at|with|without|for|from|into|under)\s\Z"
+    r"\b(?:the|an?|of|no|his|her|its|their|in|on|at|with|without|for|from|into|under"
+    r"|first|second|third|fourth|another|one|two|three|main|prime|former|any|some|each|every)\s\Z"
 )
 PREPOSITION = re.compile(rf"(?i)(?<!\w)(?:{ENGLISH['prepositions'].replace(' ', '|')})(?!\w)")
 _RELATIVE = re.compile(

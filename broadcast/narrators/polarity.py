@@ -113,6 +113,7 @@ _ASIDE = re.compile(
     r", ((?:who|which|whose|where|[a-z]+(?:ed|ing)|an?|the|now|once)\b(?:[^,;.]|\.(?=\d)){3,120}),"
     r"(?= (?:has|have|had|is|are|was|were|will|would|may|might|can|could|must|should|does|did|do)\b)"
 )
+_DEMANDED = [[verb, "to"] for verb in ("have", "has", "had", "need", "needs")] + [["can", "be"]]
 _PASSIVE = word_set("is are was were be been being")
 _REACH, _INSIDE = 3, 3  # words that a denial reaches, and those inside a phrase
 _MOST, _LONGEST, _STANCES = 40, 60, 100  # clauses of a sentence, words of one, and stances compared
@@ -153,6 +154,8 @@ def _stances(text: str) -> Iterator[_Stance]:
         denials = [*_denials(words)]
         carrying = [(at, sense(word)) for at, word in enumerate(words) if counts(word)]
         for at, word in enumerate(words):
+            if words[max(0, at - 2) : at] in _DEMANDED:
+                continue  # "Has to be on" does not say that it is.
             found = [(pair, side, {at}) for pair, side in _ANTONYMS.words.get(word, ())]
             for rest, pair, side in _ANTONYMS.phrases.get(word, ()):
                 places, place = {at}, at
@@ -281,7 +284,7 @@ def negations(spoken: Text, source: Text) -> Iterator[str]:
         like = [kind for stems, kind in clauses if own & stems] or [kind for _, kind in clauses]
         double = negation == "even" and "odd" not in like
         # "No one may use it" for "it is closed"
-        sides = re.split(r"[.;](?= [A-Z])|, (?:and|but) ", source.text)
+        sides = re.split(r"\.(?= [A-Z])|; |, (?:and|but) ", source.text)
         near = [side for side in sides if own & stems_of(side)] or [source.text]
         ended = negation == "odd" and (
             {each for each in Text(" ".join(near)).lower & _ENDS if stem(each) not in own}
