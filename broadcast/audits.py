@@ -327,17 +327,17 @@ def made_otherwise() -> Iterator[tuple[QuerySet[Any], str]]:
     answers = Message.objects.exclude(link=None)
     yield answers.exclude(link__source=AILink.Source.CHAT), "message {key} has a link of other work"
     asked = answers.filter(link__usage__question__isnull=False)
-    yield (
-        asked.exclude(link__usage__question=F("reply_to")),
-        "message {key} answers another question",
-    )
+    strayed = asked.exclude(link__usage__question=F("reply_to"))
+    yield strayed, "message {key} answers another question"
     calls = TokenUsage.objects.filter(question=OuterRef("reply_to"))
     unlinked = Message.objects.filter(own, link=None, role=Message.Role.PRODUCER)
     answered = unlinked.filter(Exists(calls)).exclude(Exists(calls.filter(link=None)))
     yield answered.exclude(code="fault"), "message {key} has lost its link"
-    first = StateChange.objects.filter(run=OuterRef("run"), epoch=1)
-    taken = Slot.objects.filter(Exists(first.exclude(actor=None)))
-    yield taken, "slot {key} has a run that a person started"
+    pressed = StateChange.objects.filter(run=OuterRef("run"), epoch=1).exclude(actor=None)
+    yield Slot.objects.filter(Exists(pressed)), "slot {key} has a run that a person started"
+    run_before = Window(Lag("run__number"), partition_by=F("session"), order_by=F("pk").asc())
+    airings = Airing.objects.filter(own).annotate(run_before=run_before)
+    yield airings.filter(run__number__lt=F("run_before")), "airing {key} is of a run before its own"
     posts = SourcePost.objects.filter(own)
     gone = (SourcePost.State.SKIPPED, SourcePost.State.FAILED)
     yield posts.filter(state__in=gone, reason=""), "post {key} was not published, for no reason"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db.models import QuerySet
 
-from broadcast.models import Broadcast, Slot
+from broadcast.models import Airing, Broadcast, Slot
 from sessions_app import audits
 from sessions_app.models import AILink, SessionEvent
 from stories.models import StoryVersion, Trend
@@ -98,6 +98,9 @@ def known_damages() -> Iterator[tuple[QuerySet[Any], dict[str, Any], str]]:
     for name in ("first_at", "last_at"):
         for moment in (getattr(trend, name) - week, getattr(trend, name) + week):
             yield trends, {name: moment}, "is not that of its source"
+    airings, airing = one(Airing.objects.all())
+    later = Broadcast.objects.filter(session=airing.session_id).latest("number")
+    yield airings, {"run": later}, "is of a run before its own"
     slots, _ = one(Slot.objects.all())
     run = Broadcast.objects.earliest("pk")
     yield slots, {"run": run}, "has a run that a person started"
