@@ -1210,7 +1210,11 @@ CORE = [
             "worn_out = False",
             "a worn-out post is tried for ever",
         ),
-        ('attempts=F("attempts") - 1', 'attempts=F("attempts")', "a hold counts as an attempt"),
+        (
+            'update(\n        attempts=F("attempts") - 1',
+            'update(\n        attempts=F("attempts")',
+            "a hold counts as an attempt",
+        ),
     ),
     *mutants_of(
         "stories/corrections.py",

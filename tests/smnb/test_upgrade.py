@@ -18,6 +18,7 @@ import pytest
 
 from smnb.env import ROOT
 
+pytestmark = pytest.mark.slow
 DUMP = ROOT / "tests" / "data" / "database_before_move.sql"
 
 
