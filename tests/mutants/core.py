@@ -525,12 +525,16 @@ CORE = [
             "the row of a step at work is closed",
         ),
         ("output_upper=row.max_tokens", "output_upper=1", "a lost answer costs its least"),
-        ("return Cost(unpriced=True, ", "return Cost(", "an unknown price is booked as zero"),
         (
             '"upper": None if row.unpriced else row.cost_upper',
             '"upper": row.cost_upper',
             "an unknown price is shown as zero",
         ),
+    ),
+    *mutants_of(
+        "stories/usage/pricing.py",
+        ("tests/stories/usage/test_ledger.py",),
+        ("return Cost(unpriced=True, ", "return Cost(", "an unknown price is booked as zero"),
     ),
     *mutants_of(
         "stories/usage/pricing.py",
