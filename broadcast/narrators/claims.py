@@ -80,7 +80,7 @@ _CLAUSE_CHARACTERS, _MOST_NAMES = 300, 40
 _NUMBERS = word_set(" ".join([ENGLISH["units_to_nineteen"], ENGLISH["tens"], *ENGLISH["scales"]]))
 _SAID_BY = re.compile(rf", (?:[\w'\u2019-]+ ){{0,8}}(?:{'|'.join(SPEECH)})\b")
 _NAME = re.compile(
-    r"(?:\b([a-z]+)\s)?"
+    r"(?:\b([a-z]+),?\s)?"
     r"([A-Z][\w'\u2019-]+(?:\s(?:(?:de|van|von|der|den|bin|al|la|di|da|el)\s)*[A-Z][\w'\u2019-]+)*)"
     r"(?=(?:,? (?:an? |the |of (?:the )?)?(?:[A-Z]\w+ )?([a-z]{3,}))?)"
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 from broadcast.narrators.wording import (
     ENGLISH,
     NEGATIVE,
+    WITHOUT_MEANING,
     WORD,
     Text,
     compared,
@@ -198,7 +199,7 @@ def _denials(words: list[str]) -> Iterator[_Denial]:
         denies = word in _DENY or word.endswith("n't")
         if not undoes and not (denies and following not in _NO_DENIAL):
             continue
-        if undoes and {*words[max(0, at - 2) : at]} & _PASSIVE:
+        if undoes and following != "from" and {*words[max(0, at - 2) : at]} & _PASSIVE:
             head = [place for place in range(at) if words[place] in _ANTONYMS.words]
             yield _Denial(at, [*range(at)], head[:1])
             continue
@@ -210,7 +211,10 @@ def _denials(words: list[str]) -> Iterator[_Denial]:
                 reach.append(place)
         verb = denies or following == "to" or (reach and words[reach[0]].endswith("ing"))
         # "Without the suspended keeper" does not say that he may play.
-        heads = reach[:1] if verb and word != "without" else []
+        # In "do not help healthy adults" it denies another word.
+        first = next((one for one in words[at + 1 :] if one not in WITHOUT_MEANING), "")
+        heads = reach[:1] if reach and words[reach[0]] == first else []
+        heads = heads if verb and word != "without" else []
         if reach and word in _NOTHING:  # "needs no account", "paid them no attention"
             verbs = [place for place in (at - 1, at - 2) if place >= 0]
             verbs = [place for place in verbs if words[place] in _ANTONYMS.words][:1]
@@ -251,6 +255,16 @@ def with_stances(problems: list[str], spoken: Text, source: Text) -> list[str]:
         and not ((match := _OPPOSED.match(one)) and (retold or match[1] in agreeing.values()))
     ]
     return [*left, *(phrase for at, phrase in turned.items() if at not in agreeing)]
+
+
+def in_other_words(spoken: Text, source: Text) -> str:
+    """Returns the words of a sentence of which the sources have others of the same pair of sides."""
+    pairs = {pair for word in source.lower for pair, _ in _ANTONYMS.words.get(word, ())}
+    return " ".join(
+        word
+        for word in sorted(spoken.lower)
+        if any(pair in pairs for pair, _ in _ANTONYMS.words.get(word, ()))
+    )
 
 
 def _nearness(one: _Stance, other: _Stance) -> int:

@@ -28,7 +28,7 @@ from datetime import datetime, timedelta
 from itertools import combinations, pairwise, permutations
 
 from broadcast.narrators.claims import attributions, reversals, translations
-from broadcast.narrators.polarity import negations, with_stances
+from broadcast.narrators.polarity import in_other_words, negations, with_stances
 from broadcast.narrators.prompts import referred
 from broadcast.narrators.quantities import Found, Quantity, read
 from broadcast.narrators.relations import counted, relations
@@ -122,8 +122,8 @@ def problem(sentence: str, passages: Sequence[Passage], context: Context) -> str
             *relations(spoken, source, context.report or ""),
         ]
         if context.report is not None:
-            everything = Text(f"{source.text} {around.text} {context.report}")
-            problems += [*reversals(spoken, source), *inventions(spoken, everything)]
+            known = f"{source.text} {around.text} {context.report} {in_other_words(spoken, source)}"
+            problems += [*reversals(spoken, source), *inventions(spoken, Text(known))]
         problems = with_stances(problems, spoken, source)
     return "; ".join(dict.fromkeys(problems))
 

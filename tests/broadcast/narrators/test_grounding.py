@@ -121,7 +121,7 @@ def test_the_labelled_sentences_are_complete() -> None:
         ("seventh", 0, 0, 22, 0),
         ("eighth", 80, 77, 60, 0),
         ("ninth", 80, 76, 60, 0),
-        ("tenth", 16, 16, 12, 2),
+        ("tenth", 16, 16, 12, 1),
         ("eleventh", 41, 38, 20, 1),
         ("twelfth", 18, 17, 7, 0),
         ("thirteenth", 117, 106, 120, 9),
@@ -498,6 +498,7 @@ def test_the_same_put_together_in_another_order_passes(sentence: str, passage: s
         ),
         ("The plants are diseased.", "The plants are healthy.", "“diseased”"),
         # Another name in the place of one of the passages
+        ("The lead author, Ada Moor, spoke.", "Lead author Bo Lund spoke on Friday.", "Ada Moor"),
         (
             "Union leader Bo Lund spoke.",
             "Union leader Ada Moor and port chief Bo Lund spoke.",
@@ -542,6 +543,9 @@ def test_what_is_the_opposite_or_of_another_is_named(
             "Bo Lund, 14, was on his last try.",
             "It was the last try of Bo Lund, 14, as none may be older.",
         ),
+        ("Healthy adults sleep no better with it.", "It does not help healthy adults to sleep."),
+        ("The east side is closed to cyclists.", "Cyclists are not allowed on the east side."),
+        ("She said sorry, but did nothing illegal.", "She apologised, but broke no law."),
         ("The alarm was not on at night.", "The alarm had been switched off at night."),
         ("It blocks ads without being asked.", "It blocks ads by default."),
         ("You have to turn the lamp on.", "The lamp is switched off and can be enabled."),
