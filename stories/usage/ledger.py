@@ -257,7 +257,7 @@ def _close(row: TokenUsage, close: Close, purpose: Purpose | None = None) -> Non
     event = recorder.record(
         session,
         CLOSED,
-        {"usage": payload(row), "budget": row.session.budget},
+        {"usage": payload(row), "budget": session.budget},
         None,
         Extra(added.measures(), call_shares(row, earlier, old_model)),
         **added.counters(),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from sessions_app import audits, sessions
 from sessions_app.background import steps, sweeper
@@ -151,6 +152,16 @@ def test_a_late_answer_still_makes_a_bounded_row_exact(claim: Claim) -> None:
     assert (stats(claim).input_tokens, stats(claim).output_tokens) == (1000, 200)
     assert stats(claim).cost_lower == stats(claim).cost_upper
     assert list(audits.run()) == []
+
+
+def test_a_booking_is_fourteen_statements(claim: Claim) -> None:
+    reserve(claim).close(final())
+    with CaptureQueriesContext(connection) as queries:
+        reserve(claim).close(final())
+    ends = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")
+    asked = [each["sql"] for each in queries.captured_queries if not each["sql"].startswith(ends)]
+    assert len(asked) == 14, asked
+    assert stats(claim).output_tokens == 400
 
 
 @pytest.mark.databases
