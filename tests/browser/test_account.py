@@ -69,6 +69,7 @@ def test_the_theme_of_the_account_is_the_same_in_every_browser(
     expect(elsewhere.locator("html")).to_have_attribute("data-theme", "light")
 
 
+@pytest.mark.slow
 def test_the_button_in_the_bar_keeps_the_theme_too(rita: Page, studio: Studio) -> None:
     other = {"light": "dark", "dark": "light"}
     shown = rita.locator("html").get_attribute("data-theme")

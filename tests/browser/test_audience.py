@@ -255,6 +255,7 @@ def test_the_look_of_the_overlay_is_set_by_its_address(
     expect(page.locator(".overlay[data-theme=light][data-accent=blue]")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_taking_the_page_down_closes_those_that_are_open(
     page: Page, studio: Studio, own_broadcast: dict[str, str], page_errors: list[str]
 ) -> None:

@@ -77,6 +77,7 @@ def test_the_monitor_shows_what_the_overlay_shows(owner: Page, studio: Studio, o
     overlay.close()
 
 
+@pytest.mark.slow
 def test_a_session_without_a_public_link_has_a_monitor(
     owner: Page, studio: Studio, on_air: str
 ) -> None:

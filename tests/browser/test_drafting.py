@@ -106,6 +106,7 @@ def test_a_text_is_edited_compared_restored_and_put_on_air(
     assert all(part in restored["text"] for part in story["narrative"].split("\n\n"))
 
 
+@pytest.mark.slow
 def test_a_draft_that_waits_is_told_a_wish_and_stopped_with_the_keyboard(
     owner: Page, studio: Studio
 ) -> None:

@@ -57,6 +57,7 @@ def test_a_newcomer_is_live_with_pasted_feeds_in_at_most_eight_clicks(
         expect(page.locator(".start-on-air")).to_contain_text("Ines on air is on air already.")
 
 
+@pytest.mark.slow
 def test_the_guided_start_says_what_is_missing_and_goes_back(
     owner: Page, studio: Studio, page_errors: list[str]
 ) -> None:

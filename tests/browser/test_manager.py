@@ -82,6 +82,7 @@ def test_a_clone_has_the_settings_and_the_sources(owner: Page, studio: Studio) -
     assert [source["locator"] for source in of_session(studio, SOURCES, copy["id"])] == ["demo"]
 
 
+@pytest.mark.slow
 def test_a_session_is_archived_and_restored_from_the_list(owner: Page, studio: Studio) -> None:
     session = studio.create("Filed away")
     owner.goto(f"{studio.url}/sessions/")

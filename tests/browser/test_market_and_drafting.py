@@ -30,6 +30,7 @@ def volumes(page: Page) -> list[int]:
     return [int(re.match(r"\d+", cell).group()) for cell in cells]  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_sources_and_keywords_are_switched(
     owner: Page, studio: Studio, told: dict[str, str]
 ) -> None:

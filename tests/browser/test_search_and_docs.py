@@ -36,6 +36,7 @@ def test_results_come_as_one_types(owner: Page, studio: Studio, told: dict[str, 
     expect(owner.get_by_role("searchbox", name="Words")).to_be_focused()
 
 
+@pytest.mark.slow
 def test_filters_leave_only_what_fits(owner: Page, studio: Studio, told: dict[str, str]) -> None:
     stories = of_session(studio, "stories_story", told["session"])
     counted = Counter(story["tone"] for story in stories)

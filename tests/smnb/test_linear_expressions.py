@@ -119,6 +119,7 @@ def test_every_expression_of_the_product_is_linear() -> None:
         r"(?:\w+\s?)*:",
     ],
 )
+@pytest.mark.slow
 def test_an_expression_that_is_not_linear_is_found(pattern: str) -> None:
     assert slow_text(Expression("", re.compile(pattern), anchored=False), 500)
 

@@ -178,6 +178,7 @@ def test_the_last_page_of_a_replay_equals_the_originals(stage: Stage, quick: lis
         assert_equal(stage.again(2, audience), later[audience])
 
 
+@pytest.mark.slow
 def test_a_replay_begins_with_the_page_as_it_was_before_the_run(
     stage: Stage, ended_at_once: None
 ) -> None:
@@ -198,6 +199,7 @@ def test_a_jump_leads_to_the_same_page_as_playing_until_there(
         assert_equal(stage.again(1, audience, at=middle), then[audience])
 
 
+@pytest.mark.slow
 def test_every_event_of_the_run_is_played_once_and_in_order(
     stage: Stage, quick: list[float]
 ) -> None:

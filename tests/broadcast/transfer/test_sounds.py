@@ -226,6 +226,7 @@ def first(**values: Any) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]
         ({EPISODES: lambda _: []}, r"The file episode-1\.mp3 is not in the archive"),
     ],
 )
+@pytest.mark.slow
 def test_a_wrong_sound_is_named_and_nothing_comes_in(
     heard: Session, bring: Bring, changes: dict[str, Any], sentence: str
 ) -> None:

@@ -403,6 +403,7 @@ print(os.waitpid(child, 0)[1], complete, *new)
 """
 
 
+@pytest.mark.slow
 def test_the_first_calls_after_the_preload_import_nothing_also_in_a_fork(
     server: AnthropicStandIn,
 ) -> None:

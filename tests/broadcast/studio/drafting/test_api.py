@@ -196,6 +196,7 @@ def test_only_a_finished_draft_goes_on_air(studio: Session) -> None:
 @pytest.mark.parametrize(
     ("mode", "aired"), [("hands-free", True), ("balanced", True), ("full-control", False)]
 )
+@pytest.mark.slow
 def test_the_control_mode_decides_when_a_draft_airs(
     make_session: MakeSession, go_live: GoLive, mode: str, aired: bool
 ) -> None:
