@@ -114,6 +114,11 @@ _ASIDE = re.compile(
     r", ((?:who|which|whose|where|[a-z]+(?:ed|ing)|an?|the|now|once)\b(?:[^,;.]|\.(?=\d)){3,120}),"
     r"(?= (?:has|have|had|is|are|was|were|will|would|may|might|can|could|must|should|does|did|do)\b)"
 )
+# Not the bounds "no later than" and "no higher than"
+_NO_MORE = re.compile(
+    r"(?i)(?:\bno|\bnot(?: any)?|n't(?: any)?) (faster|slower|better|worse|safer|cheaper|bigger|smaller"
+    r"|larger|stronger|weaker|warmer|colder|cleaner|healthier|easier|harder)\b"
+)
 _DEMANDED = [[verb, "to"] for verb in ("have", "has", "had", "need", "needs")] + [["can", "be"]]
 _PASSIVE = word_set("is are was were be been being")
 _REACH, _INSIDE = 3, 3  # words that a denial reaches, and those inside a phrase
@@ -248,6 +253,9 @@ def with_stances(problems: list[str], spoken: Text, source: Text) -> list[str]:
             retold |= own.negative != other.negative
         elif (own.denied, other.denied) == (False, False) or own.directly or other.directly:
             turned.setdefault(own.at, f"“{own.word}” where it has “{other.word}”")
+    denied, there = ({*map(str.lower, _NO_MORE.findall(one.text))} for one in (spoken, source))
+    compared_so = (denied - there) & source.lower | (there - denied) & spoken.lower
+    problems = [*problems, *(f"“{word}”" for word in sorted(compared_so))]
     left = [
         one
         for one in problems

@@ -497,6 +497,8 @@ def test_the_same_put_together_in_another_order_passes(sentence: str, passage: s
             "“supported”",
         ),
         ("The plants are diseased.", "The plants are healthy.", "“diseased”"),
+        ("They fell asleep much faster.", "They fell asleep no faster than others.", "“faster”"),
+        ("The new pump is not safer.", "The new pump is safer than the old one.", "“safer”"),
         # Another name in the place of one of the passages
         ("The lead author, Ada Moor, spoke.", "Lead author Bo Lund spoke on Friday.", "Ada Moor"),
         (
