@@ -1,20 +1,19 @@
-"""Numbers, times and dates in a text, in digits or in English words, as values that compare."""
+"""Numbers, times and dates in a text, in digits or in words, as values that compare."""
 
 from __future__ import annotations
 
 import json
 import re
 from dataclasses import dataclass, replace
+from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from stories.text.sentences import word_set
+from stories.text.sentences import spelled, word_set
 
 _LISTS: dict[str, Any] = json.loads(Path(__file__).with_name("english.json").read_text("utf-8"))
-_UNITS = {name: number for number, name in enumerate(_LISTS["units_to_nineteen"].split())}
-_TENS = {name: 10 * number for number, name in enumerate(_LISTS["tens"].split(), 2)}
-_ORDINALS = {name: number for number, name in enumerate(_LISTS["ordinals"].split())}
-_SMALL = [[name] for name in (*_UNITS, *_TENS)]
+_FIRST = {"first": 1, "second": 2, "third": 3}  # the other ordinals are read as digits
 _PARTS = ("quarter", "half", "round", "stage", "phase", "floor", "term", "set")
 _CURRENCIES = ("£", "$", "€", "¥")
 _SCALES: dict[str, int] = _LISTS["scales"]
@@ -145,6 +144,7 @@ class Reader:
         text = _POINTED_TIME.sub(r"\1:\2", text)
         self._tokens = [match[0] for match in _TOKEN.finditer(text)]
         self._lower = [token.lower() for token in self._tokens]
+        self._merge()
         self._at = 0
         self._quantities: list[Quantity] = []
         self._parts: list[float] = []
@@ -168,6 +168,20 @@ class Reader:
             frozenset(self._lower),
             tuple(self._parts),
         )
+
+    def _merge(self) -> None:
+        """Makes one token of each number written in words, with its digits for its lower case."""
+        numbers = [one for one in spelled(self._lower, "en") if self._lower[one[0]] not in _FIRST]
+        for start, end, digits, _ in reversed(numbers):
+            year = (
+                self._lower[end] if digits in ("18", "19", "20") and end < len(self._lower) else ""
+            )
+            # "Nineteen eighty-four", of which the second part is one token by now
+            joined = year.isdigit() and 9 < int(year) < 100 and self._tokens[end][0].isalpha()
+            joined = joined and self._lower[end + 1 : end + 2] != ["-"]
+            till = end + joined
+            self._tokens[start:till] = [" ".join(self._tokens[start:till]).replace(" - ", "-")]
+            self._lower[start:till] = [f"{digits}{year}" if joined else digits]
 
     def _next(self, ahead: int = 0) -> str:
         at = self._at + ahead
@@ -239,25 +253,19 @@ class Reader:
             return (15 if word == "quarter" else 30), 1
         if word.isdigit() and len(word) <= 2:
             return int(word), 1
-        if word in _UNITS:
-            return _UNITS[word], 1
-        if word in _TENS:
-            behind = self._lower[at + 2] if at + 2 < len(self._lower) else ""
-            if after == "-" and behind in _UNITS:
-                return _TENS[word] + _UNITS[behind], 3
-            return _TENS[word], 1
-        return None, 0
+        return (1, 1) if word == "one" else (None, 0)
 
     def _date(self) -> bool:
         word = self._next()
         month = _MONTHS.get(word) if self._tokens[self._at][0].isupper() else None
         if month is not None:
             self._months.add(month)
-            day = self._next(1)
-            if day.isdigit() and len(day) <= 2:
-                self._dates.append((month, int(day)))
-                self._at += 1
-            self._at += 1
+            the = self._next(1) == "the"  # "January the twenty-second", not "in May the second bus"
+            self._at += 1 + the
+            day, length = self._day()
+            if self._next().isdigit() or (the and not self._next(length)[:1].isalpha()):
+                self._dates += [(month, day)] if day else []
+                self._at += length
             return True
         day_number, length = self._day()
         if not day_number:
@@ -275,7 +283,7 @@ class Reader:
         word = self._next()
         if word.isdigit() and len(word) <= 2:
             return int(word), 2 if self._next(1) in ("st", "nd", "rd", "th") else 1
-        return (_ORDINALS[word], 1) if word in _ORDINALS else (0, 0)
+        return (_FIRST[word], 1) if word in _FIRST else (0, 0)
 
     def _quantity(self) -> bool:
         start = self._at
@@ -313,6 +321,11 @@ class Reader:
             value = scale * before.values[0] + found.values[0]
             return replace(found, values=(value,), hedge=before.hedge)
         part, whole = before.values[0], found.values[0]
+        # "Forty-one dollars and 75 cents", "3 euros 50"
+        cents = found.unit == "cent" or (between[:-1] == [] and not found.unit and whole % 1 == 0)
+        if before.unit in _CURRENCIES and cents and len(between) < 3 and 0 < whole < 100:
+            self._quantities.pop()
+            return replace(before, text=f"{before.text} {found.text}", values=(part + whole / 100,))
         if "of" in between[:3] and between[-1] not in (",", ".") and 0 < part < whole:
             self._parts.append(100 * part / whole)
         return found
@@ -332,10 +345,8 @@ class Reader:
             return self._scaled(_values(word), at + 1)
         following, behind = (*self._lower[at + 1 : at + 3], "", "")[:2]
         # The first three are numbers only of a part of a whole: "the second quarter".
-        if word in _ORDINALS and (word not in ("first", "second", "third") or following in _PARTS):
-            return ((float(_ORDINALS[word]),), at + 1)
-        if word in _TENS and following == "-" and behind in _ORDINALS:
-            return ((float(_TENS[word] + _ORDINALS[behind]),), at + 3)
+        if word in _FIRST and following in _PARTS:
+            return ((float(_FIRST[word]),), at + 1)
         share = {"half": 0.5, "quarter": 0.25, "quarters": 0.75}.get(word, 0.0)
         # "Half a million", "a quarter of an hour"
         article = at + 1 + (following == "of")
@@ -351,9 +362,12 @@ class Reader:
         is_one = word in ("one", "an", "a") and behind == "and"
         if is_one and UNIT_OF.get(following) in _SPAN_UNITS and self._small(at + 3)[0] is not None:
             return (1.0,), at + 1
-        return self._in_words(at)
+        half_more = self._lower[at : at + 4] == ["one", "and", "a", "half"]
+        return self._scaled((1.0,), at + 1) if half_more else None
 
     def _scaled(self, values: tuple[float, ...], end: int) -> tuple[tuple[float, ...], int]:
+        if self._lower[end : end + 3] == ["and", "a", "half"]:  # "twelve and a half million"
+            values, end = tuple(value + 0.5 for value in values), end + 3
         while end < len(self._lower) and self._lower[end] in _SCALES:
             scale = self._lower[end]
             # A single letter is a scale only right after an amount of money: "£2.4m".
@@ -365,36 +379,22 @@ class Reader:
             end += 1
         return values, end
 
-    def _in_words(self, at: int) -> tuple[tuple[float, ...], int] | None:
-        """Reads "two hundred and twelve", "twelve and a half million"."""
-        total, current, end, seen = 0.0, 0.0, at, False
-        while end < len(self._lower):
-            word = self._lower[end]
-            small, length = self._small(end) if word in _UNITS or word in _TENS else (None, 0)
-            if small is not None:
-                current += small
-                end += length
-            elif seen and word == "hundred":
-                current, end = current * 100, end + 1
-            elif seen and word in _SCALES and word not in ("m", "k", "hundred"):
-                total, current, end = total + current * _SCALES[word], 0.0, end + 1
-            elif seen and word == "and" and self._lower[end + 1 : end + 3] == ["a", "half"]:
-                current, end = current + 0.5, end + 3
-            elif seen and current >= 100 and word == "and" and self._small(end + 1)[0] is not None:
-                end += 1
-                continue
-            else:
-                break
-            seen = True
-            # "two three" are two numbers, "two hundred three" is one.
-            if current < 100 and small is not None and self._lower[end : end + 1] in _SMALL:
-                break
-        value = total + current
-        # "One" is mostly a pronoun, or an article.
-        if not seen or (value == 1 and end == at + 1):
-            return None
-        return (value,), end
 
-
+@lru_cache(maxsize=128)
 def read(text: str) -> Found:
     return Reader(text).read()
+
+
+_CLEAR_UNITS = {"%", "pp", "$", "£", "€", "crown", "yen", "km", "kmh", "mile", "kg", "ha", "acre"}
+
+
+def units_in(found: Found) -> set[str]:
+    """Returns the units of a text that are no other words as well."""
+    return {UNIT_OF.get(word, "") for word in found.words} & _CLEAR_UNITS
+
+
+def weekday_of(year: int, month: int, day: int) -> int:
+    try:
+        return date(year, month, day).weekday()
+    except ValueError:
+        return -1

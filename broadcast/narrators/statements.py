@@ -30,10 +30,11 @@ from itertools import combinations, pairwise, permutations
 from broadcast.narrators.claims import attributions, reversals, translations
 from broadcast.narrators.polarity import in_other_words, negations, with_stances
 from broadcast.narrators.prompts import referred
-from broadcast.narrators.quantities import Found, Quantity, read
+from broadcast.narrators.quantities import Found, Quantity, read, units_in, weekday_of
 from broadcast.narrators.relations import counted, relations
 from broadcast.narrators.wording import (
     ENGLISH,
+    FOREIGN,
     PRONOUNS,
     ROLES,
     SPEECH,
@@ -46,8 +47,6 @@ from broadcast.narrators.wording import (
     shares,
     squeezed,
     stem,
-    units_in,
-    weekday_of,
     without_shares,
 )
 from stories.text.sentences import word_set
@@ -59,7 +58,7 @@ _COUNTRIES = {word: word_set(row) for row in ENGLISH["countries"] for word in ro
 _TITLES = word_set(ENGLISH["forms_of_address"])
 _CALENDAR = word_set(ENGLISH["calendar"])
 _DIFFERENCES, _SUMS = word_set(ENGLISH["differences"]), word_set(ENGLISH["sums"])
-_COUNTED_SO = {2.0: word_set("twice both pair couple second"), 3.0: word_set("third thrice")}
+_COUNTED_SO = {(at, unit): word_set(words) for at, unit, words in ENGLISH["counted_so"]}
 _LAST_YEAR = re.compile(r"\blast (?:year|spring|summer|autumn|winter)\b", re.IGNORECASE)
 _MOST_COMPARED = 8  # numbers of a passage, because each is compared with each
 _QUOTE = re.compile(
@@ -91,7 +90,7 @@ class Context:
 def problem(sentence: str, passages: Sequence[Passage], context: Context) -> str:
     """Returns what of a sentence is not in its passages, as a phrase; "" when all of it is."""
     spoken = Text(sentence, context.language)
-    source = Text(" ".join(passage["text"] for passage in passages))
+    source = Text(" ".join(passage["text"] for passage in passages), near=context.language)
     # A part of a sentence may leave out what denies it.
     begins = r"(?:\A|[.!?:\u2026\u201d\u00bb\"] )"
     if re.search(begins + re.escape(_verbatim(sentence)), _verbatim(source.text)):
@@ -193,7 +192,7 @@ def _follows(
         or (value == year - 1 and _LAST_YEAR.search(source.text))
     ):
         return True
-    if value in (2, 3) and source.lower & _COUNTED_SO[value]:
+    if source.lower & _COUNTED_SO.get((value, quantity.unit * (value > 3)), frozenset()):
         return True
     results: list[tuple[float, str]] = []
     if quantity.is_span and year:
@@ -374,7 +373,8 @@ def _named(run: list[str]) -> Iterator[list[str]]:
 def _surely_a_name(spoken: Text, match: re.Match[str]) -> bool:
     word = match[0]
     plain = compared(word)
-    if plain in _COMMON_FIRST or plain in WITHOUT_MEANING:
+    article = spoken.capitalises_nouns and plain in FOREIGN  # "Der Gewinn"
+    if article or plain in _COMMON_FIRST or plain in WITHOUT_MEANING:
         return False
     if word.isupper() and len(word) > 1:
         return True

@@ -8,7 +8,6 @@ import re
 import unicodedata
 from calendar import day_name, month_name
 from collections.abc import Iterator
-from datetime import date
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from typing import Any
 import django
 
 from broadcast.narrators.quantities import HEDGES, UNIT_OF, Found, Quantity, read
+from stories.posts.features import language_of
 from stories.posts.vocabulary import SAME
-from stories.text.sentences import word_set
+from stories.text.sentences import SPELLED_IN, in_digits, word_set
 
 ENGLISH: dict[str, Any] = json.loads(Path(__file__).with_name("english.json").read_text("utf-8"))
 PRONOUNS = word_set(ENGLISH["pronouns"])
@@ -27,7 +27,7 @@ WITHOUT_MEANING = word_set(ENGLISH["without_meaning"])
 ROLES = {word: names.split()[0] for names in ENGLISH["roles"] for word in names.split()}
 _GERMAN = re.compile(r"\b(?:der|die|das|den|dem|und|ist|nicht|ein|eine|einen|mit|auf|von|im|zu)\b")
 _FUNCTION_WORDS = word_set(ENGLISH["function_words"])
-_FOREIGN = word_set(ENGLISH["foreign_function_words"])
+FOREIGN = word_set(ENGLISH["foreign_function_words"])
 # Those of which Django has the names of months and days.
 _LANGUAGES: list[str] = ENGLISH["languages_with_dates"].split()
 _MONTH_NAMES, _DAY_NAMES = list(month_name)[1:], list(day_name)
@@ -38,9 +38,8 @@ _DAY_OF_MONTH = re.compile(
     rf"(\d{{1,2}})(?:\.|er|º)?\s+(?:de\s|di\s|d['\u2019])?\s?(?={'|'.join(_MONTH_NAMES)})"
 )
 _CASE_ENDINGS = "aouyieąęаяуюеиыіь"  # noqa: RUF001 - vowels of Slavic languages
-# "Dienstagabend", "14 por ciento"
 _PARTS_OF_DAY = re.compile(r"\b(\w+tag|Mittwoch)(?:abend|morgen|(?:nach|vor)?mittag|nacht|früh)\b")
-_PER_CENT = re.compile(r"(?i)\b(?:por ciento|por cento|pour cent|per cento)\b")
+_PER_CENT = re.compile(r"(?i)\b(?:por ciento|por cento|pour cent|per cento)\b")  # "14 por ciento"
 _CJK_DATE = re.compile(r"(\d{1,2})[月월]\s?(\d{1,2})[日일]")
 _NAMED_DAYS: dict[str, str] = ENGLISH["named_days"]
 _NAMED_DAY = re.compile(rf"\b(?:{'|'.join(_NAMED_DAYS)})\b", re.IGNORECASE)
@@ -49,6 +48,13 @@ _PHRASE = re.compile(rf"\b(?:{'|'.join(_PHRASES)})\b", re.IGNORECASE)
 # "22 Uhr", "21h45", "a las 18.30 horas"
 _CLOCK = re.compile(
     r"\b(\d{1,2})(?:[:.h](\d{2}))?(?:\s?uhr\b|(?<=h\d\d)\b|(?<=[:.]\d\d)\s?horas\b)", re.IGNORECASE
+)
+_HEDGED = re.compile(
+    "|".join(
+        rf"(?P<{hedge}>\b(?:{words}))"
+        for hedge, words in ENGLISH["hedges_in_other_languages"].items()
+    ),
+    re.IGNORECASE,
 )
 _CJK_CLOCK = re.compile(
     r"(午前|午後|上午|下午|오전|오후)?\s?(\d{1,2})[時时시点]\s?(?:(\d{1,2})[分분])?"
@@ -156,10 +162,16 @@ def _cjk_clock(match: re.Match[str]) -> str:
     return f" {int(match[2]) + later}:{int(match[3] or 0):02d} "
 
 
-def in_english(text: str, language: str) -> str:
+def in_english(text: str, language: str, near: str = "") -> str:
     """Returns a text of another language with English dates, times, small numbers and units."""
     words = _dictionary(language)
     text = _PARTS_OF_DAY.sub(r"\1", _PER_CENT.sub("%", text))
+    known = (
+        language[:2] if language[:2] in SPELLED_IN else language_of(text.lower().split()) or near
+    )
+    if known in SPELLED_IN:
+        text = in_digits(text, known, lambda word: words.get(_bare(word)) in _MONTH_NAMES)
+    text = _HEDGED.sub(lambda match: str(match.lastgroup), text)
     text = _CLOCK.sub(lambda match: f"{match[1]}:{match[2] or '00'}", text)
     text = _CJK_NUMBER.sub(_cjk_number, text)
     text = _CJK_UNIT.sub(lambda match: f" {_CJK_UNITS[match[0]]} ", text)
@@ -173,23 +185,23 @@ def in_english(text: str, language: str) -> str:
 class Text:
     """A text with all that the rules compare, each read once.
 
-    Without a ``language`` it is not known in which language the text is.
+    Without a ``language`` it is found by its words, or else taken to be ``near``.
     """
 
-    def __init__(self, text: str, language: str = "") -> None:
+    def __init__(self, text: str, language: str = "", near: str = "") -> None:
         # "Picked up" and "rose" are one, and so are "a quarter point" and "quarter-point".
         text = _NAMED_DAY.sub(
             lambda match: _NAMED_DAYS[match[0].lower()], text.replace("\u2019", "'")
         )
         self.text = _PHRASE.sub(lambda match: _PHRASES[match[0].lower()], text)
-        self._language = language.lower()
+        self._language, self._near = language.lower(), near[:2]
 
     @cached_property
     def in_numbers(self) -> str:
         """The text as its numbers, dates and units are read."""
         if self.is_english or self._language.startswith("en"):
             return self.text
-        return in_english(self.text, self._language)
+        return in_english(self.text, self._language, self._near)
 
     @cached_property
     def found(self) -> Found:
@@ -216,12 +228,14 @@ class Text:
     @cached_property
     def function_words(self) -> tuple[int, int]:
         """How many of its words are English function words, and how many those of others."""
-        foreign = sum(word in _FOREIGN for word in self.words)  # not "La Paz"
+        foreign = sum(word in FOREIGN for word in self.words)  # not "La Paz"
         return sum(word.lower() in _FUNCTION_WORDS for word in self.words), foreign
 
     @cached_property
     def is_english(self) -> bool:
         common, foreign = self.function_words
+        # "A" is French, "in" German.
+        foreign = foreign if self._language[:2] in ("", "en") else 2 * foreign + 1
         return common >= max(1, len(self.words) // 14) and common > foreign
 
     @cached_property
@@ -258,6 +272,7 @@ _PART = re.compile(
     rf"|(?P<many>{_SMALL.replace(' ', '|')})[ -](?P<parts>{_ONE_PART})s)\b",
     re.IGNORECASE,
 )
+_PERIOD = re.compile(r"\b(?:every|each|per|last|this|next|previous) $")
 _ARTICLE = re.compile(r"(?:of )?an? (\w+)")
 _IN_TEN = re.compile(
     rf"\b(?P<some>\d+|{_SMALL.replace(' ', '|')}) (?:in|out of) (?:every )?"
@@ -286,7 +301,7 @@ def shares(text: str) -> Iterator[Quantity]:
             continue
         before = lower[max(0, match.start() - 20) : match.start()]
         behind = lower[match.end() : match.end() + 20].lstrip()
-        another = behind.startswith(("past", "to ", "-time", "time"))
+        another = behind.startswith(("past", "to ", "-time", "time")) or _PERIOD.search(before)
         # "Twelve and a half million" and "half an hour" are read as numbers.
         article = _ARTICLE.match(behind)
         counted = article is not None and (article[1] in UNIT_OF or article[1] in ENGLISH["scales"])
@@ -300,14 +315,6 @@ def shares(text: str) -> Iterator[Quantity]:
         some = match["some"]
         number = int(some) if some.isdigit() else _SMALL.split().index(some) + 1
         yield share(match, 100 * number / _WHOLE[match["all"]], "about")  # "seven in ten"
-
-
-_CLEAR_UNITS = {"%", "pp", "$", "£", "€", "crown", "yen", "km", "kmh", "mile", "kg", "ha", "acre"}
-
-
-def units_in(found: Found) -> set[str]:
-    """Returns the units of a text that are no other words as well."""
-    return {UNIT_OF.get(word, "") for word in found.words} & _CLEAR_UNITS
 
 
 BOUNDARY = re.compile(
@@ -391,10 +398,3 @@ def initials(text: Text) -> set[str]:
         letters = (letters + word[0])[-MOST_INITIALS:] if word[0].isupper() else ""
         found.update(letters[start:].casefold() for start in range(len(letters) - 1))
     return found
-
-
-def weekday_of(year: int, month: int, day: int) -> int:
-    try:
-        return date(year, month, day).weekday()
-    except ValueError:
-        return -1

@@ -18,7 +18,7 @@ APPS = ("sessions_app", "stories", "broadcast", "smnb")
 HEAVY = {
     *("PIL", "anthropic", "celery", "cryptography", "feedparser", "genai_prices", "httpx2"),
     *("kombu", "markdown_it", "opentelemetry", "praw", "prawcore", "redis", "setproctitle"),
-    *("segno", "tldextract"),
+    *("segno", "text_to_num", "tldextract"),
 }
 SOURCES = [
     path

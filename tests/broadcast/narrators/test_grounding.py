@@ -220,6 +220,31 @@ def test_what_is_turned_round_or_new_is_named(sentence: str, passage: str, what:
         ("It came on Tuesday evening.", "Es kam am Dienstagabend an.", "en", ""),
         ("It rose by 14 percent.", "Aumentó un 14 por ciento en mayo.", "en", ""),
         ("About 600 hectares burned.", "Rund 600 Hektar verbrannten am Montag.", "en", ""),
+        ("Vingt-deux mille places.", "Le stade a 22 000 places.", "fr", ""),
+        ("Vingt-trois mille places.", "Le stade a 22 000 places.", "fr", "23000"),
+        ("Il a coûté plus de six millions.", "Il a coûté 6,3 millions d'euros.", "fr", ""),
+        ("Il est venu vers une heure vingt.", "Il est venu vers 1 h 20 mardi.", "fr", ""),
+        ("Il est venu vers trois heures vingt.", "Il est venu vers 1 h 20 mardi.", "fr", "3:20"),
+        ("Il rouvre le premier avril.", "Il rouvre le 1er avril.", "fr", ""),
+        ("Il rouvre le premier mai.", "Il rouvre le 1er avril.", "fr", "1 May"),
+        ("Der Gewinn stieg um gut achtzehn Prozent.", "Er stieg um 18,4 Prozent.", "de", ""),
+        ("Der Gewinn stieg um gut 28 Prozent.", "Er stieg um 18,4 Prozent.", "de", "28"),
+        ("Sie kostet zweieinhalb Millionen.", "Sie kostet 2,5 Millionen Euro.", "de", ""),
+        ("Der einundvierzigjährige Fahrer starb.", "Der Fahrer, 41, starb.", "de", ""),
+        ("Der einundfünfzigjährige Fahrer starb.", "Der Fahrer, 41, starb.", "de", "51"),
+        ("Usa noventa y cinco litros de agua.", "La planta usa 95 litros de agua.", "es", ""),
+        ("Usa treinta y cinco litros de agua.", "La planta usa 95 litros de agua.", "es", "35"),
+        ("Ha ventun navi e undicimila posti.", "Il porto ha 21 navi e 11.000 posti.", "it", ""),
+        (
+            "Ha ventun navi e dodicimila posti.",
+            "Il porto ha 21 navi e 11.000 posti.",
+            "it",
+            "12000",
+        ),
+        ("Custa dois milhões e meio.", "A ponte custa 2,5 milhões de reais.", "pt", ""),
+        ("Custa três milhões e meio.", "A ponte custa 2,5 milhões de reais.", "pt", "3500000"),
+        ("Het steeg met achtentwintig procent.", "De winst steeg met 28 procent.", "nl", ""),
+        ("Het steeg met negentien procent.", "De winst steeg met 28 procent.", "nl", "19"),
     ],
 )
 def test_what_is_told_in_another_language_is_compared(
@@ -274,6 +299,8 @@ def test_what_differs_is_named(sentence: str, passage: str, what: str) -> None:
 @pytest.mark.parametrize(
     ("sentence", "passage"),
     [
+        ("It has worked for over ten years.", "It has worked for more than a decade."),
+        ("She wants a report every quarter.", "She wants quarterly reports."),
         ("He was jailed for 40 months.", "He got three years and four months in prison."),
         ("It took an hour and 52 minutes.", "It took 1 hour and 52 minutes."),
         ("It took just under nine hours.", "It took eight hours and 50 minutes."),
@@ -581,6 +608,21 @@ def test_numbers_are_read_from_words() -> None:
     ]
     assert read("at twenty past four in the morning").times == ((260, "am"),)
     assert read("on the first of December").dates == read("December 1").dates == ((12, 1),)
+    assert read("January the twenty-second").dates == ((1, 22),)
+    assert read("In May the second bus came.").dates == ()
+    assert values("forty-one dollars and seventy-five cents, or three euros fifty") == [
+        (41.75, "$"),
+        (3.5, "€"),
+    ]
+    assert values("between one hundred and two hundred, in nineteen eighty-four") == [
+        (100, ""),
+        (200, ""),
+        (1984, ""),
+    ]
+    assert values("three point five million, and a hundred and twenty") == [
+        (3_500_000, ""),
+        (120, ""),
+    ]
 
 
 BRIEF = Brief(
