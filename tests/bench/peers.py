@@ -305,7 +305,8 @@ def _serving(
             command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True
         )
     try:
-        eventually(f"{command[0]} answers", lambda: _answers(health))
+        # They take 20 s on an idle machine and minutes on a busy one.
+        eventually(f"{command[0]} answers", lambda: _answers(health), 5 * PATIENCE)
         yield process.pid, time.time() - begun
     finally:
         os.killpg(process.pid, signal.SIGTERM)
