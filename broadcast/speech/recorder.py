@@ -134,7 +134,9 @@ def with_marks(sentence: str, spoken: Callable[[str], str]) -> str:
 # Between two stories the stream has a chime, which is this much longer than the pause that it replaces.
 BETWEEN = 0.8  # seconds
 # A word that is spoken has six letters, a digit takes as long as seven, and a sentence ends with a pause.
-LETTERS_OF_A_WORD, LETTERS_OF_A_DIGIT, AFTER_A_SENTENCE = 6, 7, 0.7
+LETTERS_OF_A_WORD = 6
+LETTERS_OF_A_DIGIT = 7
+AFTER_A_SENTENCE = 0.7  # seconds
 FASTEST = 450  # words a minute; no voice follows a higher pace
 
 

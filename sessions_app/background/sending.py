@@ -53,6 +53,14 @@ def can_send() -> bool:
     return bool(_poker)
 
 
+def after_commit(step_id: int, queue: str, due_at: datetime | None) -> None:
+    """Sends a step after the commit; without ``due_at`` the transaction has marked it as sent."""
+    if due_at is None:
+        marked_after_commit(step_id, queue)
+    else:
+        poke_after_commit(step_id, queue, due_at)
+
+
 def marked_after_commit(step_id: int, queue: str) -> None:
     """Sends a step after the commit that the transaction made due and marked as sent."""
 

@@ -96,10 +96,7 @@ class Claim:
             poked_at=Now() if at_once and sending.can_send() else None,
         )
         queue = queue_of(self.step.kind)
-        if at_once:
-            sending.marked_after_commit(self.step.pk, queue)
-        else:
-            sending.poke_after_commit(self.step.pk, queue, due_at)
+        sending.after_commit(self.step.pk, queue, None if at_once else due_at)
 
     def fail(self, error: str) -> None:
         """Marks the step as failed for good."""
@@ -184,10 +181,7 @@ def enqueue(session: Session, kind: str, subject: object, due_at: datetime | Non
         step.poked_at = step.due_at if due_at is None and sending.can_send() else None
         step.origin = context.origin()
         if statements.insert_if_new(step):
-            if due_at is None:
-                sending.marked_after_commit(step.pk, queue_of(kind))
-            else:
-                sending.poke_after_commit(step.pk, queue_of(kind), due_at)
+            sending.after_commit(step.pk, queue_of(kind), due_at)
             return step
         # The open one may end before it is read: then there is room for this one.
         found = known.first()

@@ -21,7 +21,9 @@ log = structlog.get_logger("browser")
 FILE, AUDIENCE_FILE = "browser-errors", "audience-errors"
 A_MINUTE = 60  # reports of one user
 # Reports from the audience of a session. A day of them fits the smallest SMNB_LOG_FILE_MB.
-AUDIENCE_A_MINUTE, AUDIENCE_A_DAY, DAY = 10, 250, 86_400
+AUDIENCE_A_MINUTE = 10
+AUDIENCE_A_DAY = 250
+DAY = 86_400  # seconds
 MARGIN = 500
 # The level of each kind: errors of our code, and warnings for what the network or a policy refused.
 KINDS = {
