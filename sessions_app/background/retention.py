@@ -52,20 +52,18 @@ def delete_chunk(rows: QuerySet[Model]) -> int:
 
 
 def run_rules(now: datetime) -> int:
-    """Calls every rule once; returns how many rows they deleted."""
+    """Calls every rule once; returns how many rows they deleted.
+
+    One that fails stops no other, and is called again after an hour.
+    """
     # Read in each round, so that a change of the settings applies without a restart.
-    settings = preferences.workspace()
-    return sum(_apply(rule, settings, now) for rule in _rules)
-
-
-def _apply(rule: Rule, settings: Workspace, now: datetime) -> int:
-    """Calls one rule; one that fails stops no other, and is called again after an hour."""
-    name = f"{rule.__module__}.{rule.__qualname__}"
-    rows = 0
-    with isolation.isolated("Rule of retention", name):
-        rows = rule(settings, now) or 0
-        isolation.succeeded("Rule of retention", name)
-    return rows
+    settings, deleted = preferences.workspace(), 0
+    for rule in _rules:
+        name = f"{rule.__module__}.{rule.__qualname__}"
+        with isolation.isolated("Rule of retention", name):
+            deleted += rule(settings, now) or 0
+            isolation.succeeded("Rule of retention", name)
+    return deleted
 
 
 class Hourly:
