@@ -377,3 +377,19 @@ def prefixes(spoken: Text, source: Text) -> Iterator[str]:
             base = word[match.end() :] if match else ""
             if base and base in other.lower - one.lower:
                 yield f"“{word if one is spoken else base}”"
+
+
+def denied_abroad(spoken: Text, source: Text, language: str) -> Iterator[str]:
+    """In another language a clause must not deny what its passage affirms, or the reverse."""
+    words = ENGLISH["negations_in_other_languages"].get(language[:2], "")
+    no = re.compile(rf"(?i)\b(?:n'|(?:{words.replace(' ', '|')})\b)")
+
+    def told(text: str) -> list[tuple[set[str], bool]]:
+        parts = [(no.sub(" ", part), bool(no.search(part))) for part in clauses_of(text)]
+        return [({compared(w)[:5] for w in WORD.findall(a) if len(w) > 3}, b) for a, b in parts]
+
+    known = told(source.text)
+    for own, denied in told(spoken.text) if words else ():
+        near = [there for stems, there in known if max(5, len(own)) < 2 * len(own & stems) + 1]
+        if near and denied not in near:
+            yield "a negation"

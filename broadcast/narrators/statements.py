@@ -28,7 +28,7 @@ from datetime import datetime, timedelta
 from itertools import combinations, pairwise, permutations
 
 from broadcast.narrators.claims import attributions, reversals, translations
-from broadcast.narrators.polarity import in_other_words, negations, with_stances
+from broadcast.narrators.polarity import denied_abroad, in_other_words, negations, with_stances
 from broadcast.narrators.prompts import referred
 from broadcast.narrators.quantities import Found, Quantity, read, units_in, weekday_of
 from broadcast.narrators.relations import counted, relations
@@ -112,6 +112,7 @@ def problem(sentence: str, passages: Sequence[Passage], context: Context) -> str
     ]
     quoted = Text(f"{source.text} {context.title}")
     problems += _quotations(spoken, quoted, translated=not same_language)
+    problems += [] if english else denied_abroad(spoken, source, context.language * same_language)
     if not same_language and english:
         problems += [*translations(spoken, source, len(passages)), *counted(spoken, source)]
     if same_language and english:
@@ -373,8 +374,7 @@ def _named(run: list[str]) -> Iterator[list[str]]:
 def _surely_a_name(spoken: Text, match: re.Match[str]) -> bool:
     word = match[0]
     plain = compared(word)
-    article = spoken.capitalises_nouns and plain in FOREIGN  # "Der Gewinn"
-    if article or plain in _COMMON_FIRST or plain in WITHOUT_MEANING:
+    if plain in _COMMON_FIRST | WITHOUT_MEANING | (FOREIGN if spoken.capitalises_nouns else set()):
         return False
     if word.isupper() and len(word) > 1:
         return True
