@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -24,6 +24,10 @@ LONGEST_PAUSE = 5.0  # of the sweepers, in seconds, unless they are called
 
 DUE = Q(state=Step.State.PENDING, due_at__lte=Now())
 LEASE_EXPIRED = Q(state=Step.State.LEASED, lease_until__lt=Now())
+# Of these a message should be in a queue: they were sent since they were due, or lost their lease.
+SENT = Q(state=Step.State.PENDING, poked_at__isnull=False) | (
+    LEASE_EXPIRED & Q(poked_at__gt=F("lease_until"))
+)
 NOT_JUST_POKED = Q(poked_at__isnull=True) | Q(poked_at__lt=Now() - POKE_PAUSE)
 
 
@@ -111,8 +115,9 @@ def is_backlogged(queue: str, kinds: list[str]) -> bool:
     Without this, steps that wait for longer than ``POKE_PAUSE`` would be sent again and again, and
     the queue would grow as long as they wait.
     """
-    sent = Step.objects.filter(state=Step.State.PENDING, poked_at__isnull=False, kind__in=kinds)
-    return any(message_count(queue) >= sent.count() for message_count in _message_count)
+    sent = Step.objects.filter(SENT, kind__in=kinds)
+    counts = [message_count(queue) for message_count in _message_count]
+    return any(count and count >= sent.count() for count in counts)
 
 
 def _send(step_id: int, queue: str) -> None:

@@ -370,6 +370,9 @@ class Stage:
     def poked(self, step_id: int, _queue: str) -> None:
         self.playing.poked(step_id)
 
+    def message_count(self, _queue: str) -> int:
+        return len(self.playing.messages)
+
     def heartbeat(self, claim: Claim) -> AbstractContextManager[None]:
         return self.playing.heartbeat(claim)
 
@@ -442,6 +445,7 @@ def on_stage(owner: User) -> Iterator[Callable[[int], World]]:
         recorder.declare(WRITTEN, "A simulated step has had its effect.")
         stack.enter_context(patch.object(timezone, "now", stage.now))
         stack.enter_context(patch.object(sending, "_poker", [stage.poked]))
+        stack.enter_context(patch.object(sending, "_message_count", [stage.message_count]))
         stack.enter_context(patch.object(steps, "heartbeat", stage.heartbeat))
         stack.enter_context(patch.object(recorder, "publish", stage.published))
         stack.enter_context(patch.object(recorder, "send", lambda *_: None))

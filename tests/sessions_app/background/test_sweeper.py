@@ -195,6 +195,13 @@ def test_steps_that_only_wait_in_a_long_queue_are_not_sent_again(
     # What was just sent is not sent again, whatever the queue holds.
     messages.clear()
     assert sweeper.poke_overdue() == 0
+    # A worker's step that was sent after its lease ended can be lost, too.
+    Step.objects.exclude(pk=abandoned).update(state="done")
+    Step.objects.update(poked_at=long_ago + timedelta(seconds=30))
+    messages[:] = [abandoned]
+    assert sweeper.poke_overdue() == 0
+    messages.clear()
+    assert sweeper.poke_overdue() == 1
 
 
 def test_a_database_that_is_away_is_tried_again(
