@@ -127,7 +127,7 @@ class Environment(BaseSettings):
         alias="SMNB_SILENT_SECONDS",
         ge=20,
         le=3_600,
-        # Longer than a worker waits for a Redis that hangs (2 s to connect, 30 s to read), and than an
+        # Longer than a worker waits for a Redis that hangs (2 s to connect, 10 s to read), and than an
         # idle one sleeps (10 s).
         description="Seconds after which make run replaces a process whose main loop gives no sign of "
         "life.",
@@ -190,8 +190,8 @@ class Environment(BaseSettings):
         alias="SMNB_SOCKET_SECONDS",
         ge=1,
         le=43_200,
-        description="Longest life of a socket in seconds; the page connects again, and misses nothing. A "
-        "proxy that cuts long connections needs less.",
+        description="Longest life of a socket in seconds, give or take 15 s; the page connects again, and "
+        "misses nothing. A proxy that cuts long connections needs less.",
     )
     limit_public_sockets: int = Field(
         30,

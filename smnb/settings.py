@@ -193,7 +193,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {
     "visibility_timeout": 180,
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
-    "socket_timeout": 30,
+    "socket_timeout": 10,
     "socket_connect_timeout": 2,
     "socket_keepalive": True,
     "health_check_interval": 25,

@@ -112,10 +112,12 @@ def requeue_abandoned(claim: Claim) -> None:
     if not claimed.exists():
         return
     with transaction.atomic():
-        if claim.step.last_error in (isolation.DATABASE_AWAY, isolation.DATABASE_BUSY):
+        if isolation.is_excused(claim.step):
             # That attempt failed because of the database, whatever the post.
             interrupted = posts_queue.held_by(claim).filter(epoch=claim.epoch - 1)
             interrupted.update(attempts=F("attempts") - 1)
+            # The next attempt may end without an error: its worker may be killed.
+            Step.objects.filter(pk=claim.step.pk, epoch=claim.epoch).update(last_error="")
         for post in posts_queue.worn_out(claim):
             settle(claim, post, SourcePost.State.FAILED, WORN_OUT, any_epoch=True)
         # An earlier epoch of this step claimed them, and its worker did not come to the end.

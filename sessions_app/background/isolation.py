@@ -20,7 +20,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from sessions_app.events import recorder
-from sessions_app.models import FailedWork, Session
+from sessions_app.models import FailedWork, Session, Step
 
 log = structlog.get_logger(__name__)
 
@@ -94,8 +94,18 @@ def passing_fault(error: Exception) -> str:
         return ""
     # SQLite has no codes here: "database is locked", "database table is locked".
     if getattr(error.__cause__, "sqlstate", "") in CONTENTION or "locked" in str(error):
+        log.warning("database_busy", exc_info=error)
         return DATABASE_BUSY
     return DATABASE_AWAY if database_came_back(error) else ""
+
+
+def is_excused(step: Step) -> bool:
+    """Whether the step's last attempt ended because of the database, and not for the third time.
+
+    A statement that always takes too long must end at some time, as its work may be the reason.
+    """
+    busy = step.last_error == DATABASE_BUSY and step.attempts <= TRIES
+    return busy or step.last_error == DATABASE_AWAY
 
 
 def note(

@@ -138,6 +138,7 @@ def poke_overdue(limit: int = MOST_SENT) -> int:
     sent = 0
     # Read without a lock: the conditional update of each row decides which sweeper sends it.
     for step in list(overdue.only("kind", "session_id", "poked_at", "lease_until")[:limit]):
+        on_work.send()
         with isolation.isolated(SENDING, step.pk, step.session_id):
             try:
                 # A kind of another version raises here: no worker could run it.
@@ -158,7 +159,7 @@ def _is_backlogged(queue: str) -> bool:
 
 def forget_pokes() -> int:
     """Makes all steps be sent again that no worker has claimed: Redis has lost its messages."""
-    waiting = Step.objects.filter(state=Step.State.PENDING, poked_at__isnull=False)
+    waiting = Step.objects.filter(state__in=Step.OPEN, poked_at__isnull=False)
     return waiting.update(poked_at=None)
 
 

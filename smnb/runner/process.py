@@ -359,7 +359,7 @@ def _worker(name: str, queues: str, processes: int) -> ChildSpec:
         *(sys.executable, "-m", "celery", "-q", "-A", "smnb", "worker", "-Q", queues),
         *("--autoscale", f"{processes},0", "-n", f"{name}@%h", "--loglevel", "WARNING"),
         # Both features cost time and messages, and these workers share no state.
-        *("--without-mingle", "--without-gossip"),
+        *("--without-mingle", "--without-gossip", "--without-heartbeat"),
         *("--", f"worker.soft_shutdown_timeout={WORKER_SOFT_SECONDS}"),
     ]
     return ChildSpec(
@@ -391,6 +391,8 @@ def run_worker(name: str, queues: str, processes: int) -> None:
         quiet=True,
         without_mingle=True,
         without_gossip=True,
+        # Nothing reads it, and a worker would wait for a Redis that hangs to send it.
+        without_heartbeat=True,
     )
     worker.start()
     sys.exit(worker.exitcode)

@@ -76,24 +76,43 @@ def test_a_worn_out_post_of_an_ended_step_fails_instead(live: Session) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "state", "attempts"),
+    ("error", "earlier", "state", "attempts"),
     [
-        ("The database was too busy to answer in time.", "queued", 2),
-        ("The database was not reachable for a moment.", "queued", 2),
-        ("An internal error; see the log.", "failed", 3),
+        ("The database was too busy to answer in time.", 1, "queued", 2),
+        # A post whose statements always take too long fails in the end.
+        ("The database was too busy to answer in time.", 3, "failed", 3),
+        ("The database was not reachable for a moment.", 3, "queued", 2),
+        ("An internal error; see the log.", 1, "failed", 3),
     ],
 )
 def test_an_attempt_that_the_database_ended_does_not_count_against_the_post(
-    live: Session, error: str, state: str, attempts: int
+    live: Session, error: str, earlier: int, state: str, attempts: int
 ) -> None:
     held = take(live)
     post = claim_post(held)
     SourcePost.objects.filter(pk=post.pk).update(attempts=3)
     with transaction.atomic():
         held.reschedule(timedelta(), error=error)
+    Step.objects.filter(pk=held.step.pk).update(attempts=earlier)
     claims.requeue_abandoned(take(live))
     post.refresh_from_db()
     assert (post.state, post.attempts) == (state, attempts)
+
+
+def test_after_an_outage_a_post_that_kills_its_worker_fails_all_the_same(live: Session) -> None:
+    held = take(live)
+    post = claim_post(held)
+    with transaction.atomic():
+        held.reschedule(timedelta(), error="The database was not reachable for a moment.")
+    deaths = 0
+    while SourcePost.objects.get(pk=post.pk).state != "failed":
+        held = take(live)
+        claims.requeue_abandoned(held)
+        if SourcePost.objects.get(pk=post.pk).state == "queued":
+            assert claim_post(held) == post
+            deaths += 1
+        Step.objects.filter(pk=held.step.pk).update(state="pending", lease_until=None)
+    assert deaths == 3
 
 
 def test_a_step_worn_out_by_holds_does_not_take_a_fresh_post_with_it(live: Session) -> None:
