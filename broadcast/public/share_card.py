@@ -10,7 +10,7 @@ from uuid import UUID
 
 from broadcast.public.podcast import PLAIN, fitted, font_for
 from sessions_app import rate_limits
-from sessions_app.single_flight import SingleFlight
+from sessions_app.realtime.batching import SingleFlight
 from stories import artwork
 from stories.disclosure import GENERAL
 

@@ -31,7 +31,7 @@ from sessions_app.events import recorder as events
 from sessions_app.files import artifacts, storage
 from sessions_app.models import Artifact, Session, Workspace
 from sessions_app.models.session import DEFAULT_PACE
-from sessions_app.single_flight import SingleFlight
+from sessions_app.realtime.batching import SingleFlight
 from stories import disclosure, stories
 from stories.models import Story
 

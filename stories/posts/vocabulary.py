@@ -12,7 +12,7 @@ def _listed(words: str) -> list[str]:
 
 
 OPINION = re.compile(  # the label of a text about an event, which is no report of it
-    r"(?i)\W*(?:opinion|comment(?:ary)?|editorial|column|analysis|op-ed|kommentar|leitartikel|meinung"
+    r"(?i)\A\W*(?:opinion|comment(?:ary)?|editorial|column|analysis|op-ed|kommentar|leitartikel|meinung"
     r"|tribune|éditorial|opinión|columna|opinião|editoriale|commento)\s?[:|\u2013\u2014-]"
 )
 EMPTY = word_set("""

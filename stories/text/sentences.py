@@ -227,10 +227,13 @@ def in_title_case(text: str) -> bool:
 # Languages of which text2num reads the numbers, and their words for a decimal point.
 SPELLED_IN = word_set("en de fr es it pt nl da")
 _POINTS = word_set("point komma virgule coma virgola vírgula")
-_HALVES = re.compile(r"(\d)((?:000)+| \w*mil\w+) (?:et demie?|e mezz[oa]|y medi[oa]|e mei[oa])\b")
+# With limits, as a search for the end of a longer one would be repeated at each of its letters.
+_HALVES = re.compile(
+    r"(\d)((?:000){1,4}| \w{0,9}mil\w{1,9}) (?:et demie?|e mezz[oa]|y medi[oa]|e mei[oa])\b"
+)
 # "Vierundvierzigjähriger", "zweieinhalb"
 _COMPOUND = re.compile(
-    r"(?i)(\w{3,})(jährig|tägig|stündig|minütig|monatig|wöchig|köpfig|prozentig|jarig)"
+    r"(?i)\b(\w{3,40})(jährig|tägig|stündig|minütig|monatig|wöchig|köpfig|prozentig|jarig)"
 )
 _AND_HALF = re.compile(r"(?i)\b(\w+?)(?:einhalb|[eë]nhalf)\b")
 

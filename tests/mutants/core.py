@@ -1268,7 +1268,7 @@ CORE = [
         ),
     ),
     *mutants_of(
-        "sessions_app/single_flight.py",
+        "sessions_app/realtime/batching.py",
         ("tests/broadcast/public/test_watch_page.py",),
         ("if asked is not own:", "if False:", "a card that many ask for is counted for each"),
     ),

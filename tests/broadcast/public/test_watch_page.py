@@ -25,7 +25,7 @@ from broadcast.schedule import slots
 from sessions_app import rate_limits, sessions
 from sessions_app.events import recorder
 from sessions_app.models import Session, Step
-from sessions_app.single_flight import SingleFlight
+from sessions_app.realtime.batching import SingleFlight
 from stories.models import SourcePost, Story
 from tests.broadcast.speech.recorded_session import press, tell, visit
 from tests.conftest import MakeSession, run_due_steps

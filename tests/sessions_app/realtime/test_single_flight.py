@@ -7,7 +7,7 @@ from threading import Event
 
 import pytest
 
-from sessions_app.single_flight import SingleFlight
+from sessions_app.realtime.batching import SingleFlight
 
 
 def test_threads_that_ask_at_once_get_the_value_that_one_of_them_makes() -> None:
