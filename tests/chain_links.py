@@ -17,6 +17,7 @@ def join(session: Session, source: str = "narration", **more: Any) -> AILink:
         "source": source,
         "provider_id": chain.offline_id(),
         "tokens": 10,
+        "model": "" if source == "reset" else "extractive",
         **more,
     }
     with transaction.atomic():

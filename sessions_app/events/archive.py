@@ -263,7 +263,7 @@ def pack(
             # Of the rows that a live run locks, this locks the counters alone, and last.
             with transaction.atomic():
                 # A correction may have changed the events since they were read. They are locked now.
-                locked: QuerySet[Any] = rows.order_by("seq").select_for_update()
+                locked: QuerySet[Any] = rows.order_by(key).select_for_update()
                 if kind == EVENTS and [line_of(row) for row in locked] != lines:
                     raise StaleClaim("These events have changed.")
                 artifact.save(force_insert=True)

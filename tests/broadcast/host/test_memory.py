@@ -52,7 +52,8 @@ def plain(make_session: MakeSession) -> Session:
 def tell(session: Session, title: str, tokens: int = 300, priority: str = "medium") -> Story:
     """A story with its link, as a narrator without a model leaves them."""
     with transaction.atomic():
-        one = Operation(source="narration", provider_id=chain.offline_id(), tokens=tokens)
+        offline = chain.offline_id()
+        one = Operation(source="narration", provider_id=offline, tokens=tokens, model="manual")
         chain.append(session, one)
         story = Story.objects.create(
             session=session,
