@@ -95,7 +95,9 @@ def test_fifty_operations_of_all_kinds_at_once_leave_one_chain(live: Broadcast) 
             complete(claims[number], f"msg_{number}", run_number=run_number)
             return
         with orchestrator.locked(live):
-            offline = Operation(source="narration", provider_id=chain.offline_id(), run_number=1)
+            offline = Operation(
+                source="narration", provider_id=chain.offline_id(), run_number=1, model="extractive"
+            )
             chain.append(session, offline)
 
     assert together(50, operate) == [None] * 50

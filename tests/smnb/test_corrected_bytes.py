@@ -86,7 +86,8 @@ def past(make_session: MakeSession) -> Session:
         press(session, "story.bookmark", story=story.pk, on=True)
     recorder.add_message(session, "producer", f"On air: {OLD_TITLE}. {OLD_SENTENCE}")
     with transaction.atomic():
-        operation = Operation(source="compaction", provider_id=chain.offline_id())
+        offline = chain.offline_id()
+        operation = Operation(source="compaction", provider_id=offline, model="extractive")
         link = chain.append(session, operation)
         AILink.objects.filter(pk=link.pk).update(summary=f"So far: {OLD_TITLE}. {OLD_SENTENCE}")
         run = Broadcast.objects.get(session=session, state="live")
