@@ -167,7 +167,8 @@ def message_count(queue: str) -> int:
     """Returns how many messages of a queue no worker has taken; raises NotSent without the broker."""
     from sessions_app.background.sending import NotSent
 
-    with app.pool.acquire(block=True) as broker:
+    # A connection of its own: one of a pool may be shared with a process that was forked since.
+    with app.connection_for_write() as broker:
         try:
             broker.ensure_connection(max_retries=1)
             # Redis stores a queue as a list, as all our messages have the same priority.
