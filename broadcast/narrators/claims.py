@@ -28,6 +28,7 @@ from stories.posts.features import language_of
 from stories.posts.vocabulary import SAME
 from stories.text.sentences import sentences, word_set
 
+_PATTERN: dict[str, str] = ENGLISH["patterns"]
 # People of whom a report speaks without naming them.
 _GENERIC = word_set(ENGLISH["generic_speakers"])
 # After these a word for speaking is a noun, or about what is meant of the subject.
@@ -46,30 +47,14 @@ _BEFORE_NOUN = re.compile(
     r"|first|second|third|fourth|another|one|two|three|main|prime|former|any|some|each|every)\s\Z"
 )
 PREPOSITION = re.compile(rf"(?i)(?<!\w)(?:{ENGLISH['prepositions'].replace(' ', '|')})(?!\w)")
-_RELATIVE = re.compile(
-    r"(?<![^\s,;])((?:[^\s,;]++\s){0,3}[^\s,;]++),? (?:who|which) (?:(?:had|has|have|also|\w+ly) )*\Z",
-    re.IGNORECASE,
-)
-_HE_OR_SHE = re.compile(
-    r"\b(he|she) (?:(?:had|has|was|is|would|will|could|can|must|should|did|never|also|then|later) )*"
-    r"([^\W\d_]+)",
-    re.IGNORECASE,
-)
-_SUBJECT_PRONOUN = re.compile(
-    r"\b(he|she|it|they|we|I) (?:(?:had|has|have|will|would|can|could|also|never|not|\w+ly) )*\Z",
-    re.IGNORECASE,
-)
+_RELATIVE = re.compile(_PATTERN["relative"], re.IGNORECASE)
+_HE_OR_SHE = re.compile(_PATTERN["he_or_she"], re.IGNORECASE)
+_SUBJECT_PRONOUN = re.compile(_PATTERN["subject_pronoun"], re.IGNORECASE)
 _OF_THE = re.compile(r"(?<!with )\bthe (?:\w+['\u2019]s?\s)?([^\W\d_]{3,})")
 # What two names exchange: "from Keld to Ashby".
-_AFTER = re.compile(
-    r"\b(around|into|from|to|against|over|under|behind|above|below|for) (?:[a-z]\w* ){0,3}([A-Z]\w+)"
-)
+_AFTER = re.compile(_PATTERN["after"])
 _DETERMINER = re.compile(r"\b(?:the|an?|its|his|her|their|this|these|both)\b", re.IGNORECASE)
-_PASSIVE = re.compile(
-    r"\b(?:is|are|was|were|be|been|being|got|gets)"
-    r"(?: (?:not|also|no longer|still|never|already|now|just|once|soon|\w+ly))*\s*\Z",
-    re.IGNORECASE,
-)
+_PASSIVE = re.compile(_PATTERN["passive"], re.IGNORECASE)
 _CALENDAR = word_set(ENGLISH["calendar"])
 _NO: dict[str, str] = ENGLISH["negations_in_other_languages"]
 _ROLES_ABROAD = {
@@ -79,11 +64,7 @@ _ROLES_ABROAD = {
 _CLAUSE_CHARACTERS, _MOST_NAMES = 300, 40
 _NUMBERS = word_set(" ".join([ENGLISH["units_to_nineteen"], ENGLISH["tens"], *ENGLISH["scales"]]))
 _SAID_BY = re.compile(rf", (?:[\w'\u2019-]+ ){{0,8}}(?:{'|'.join(SPEECH)})\b")
-_NAME = re.compile(
-    r"(?:\b([a-z]+),?\s)?"
-    r"([A-Z][\w'\u2019-]+(?:\s(?:(?:de|van|von|der|den|bin|al|la|di|da|el)\s)*[A-Z][\w'\u2019-]+)*)"
-    r"(?=(?:,? (?:an? |the |of (?:the )?)?(?:[A-Z]\w+ )?([a-z]{3,}))?)"
-)
+_NAME = re.compile(_PATTERN["name"])
 _MARKS = word_set(f"by {ENGLISH['tellers']}")
 _STARTS = (". ", "? ", "! ", ": ", "; ")
 _CALLED = re.compile(
@@ -94,6 +75,9 @@ _REPORTED = re.compile(
     rf"|\b(?:{ENGLISH['reporting_verbs']}) "
     r"(?=(?:the|an?|it|he|she|they|his|her|their|we|there|no)\b)([^\"\u201c]+)"
 )
+_WHERE = re.compile(r"\b([a-z]{4,}),? (?:in|at|near) (?:the )?([A-Z][\w'\u2019-]+)")
+_EXCLUDED = re.compile(_PATTERN["excluded"])
+_COVERED = re.compile(r"(?i)\b(?:cover|affect|includ|appl|recall|exten)")
 _FEWEST = 3  # words of meaning in a reported clause that is compared
 _PARTICIPLES = word_set(ENGLISH["participles"])  # "Stolen from a train" needs no "was".
 _AFTER_PARTICIPLE = re.compile(r" (?:as|with|by|in|from|on|at|to|for|of|last|during|near|over)\b")
@@ -213,6 +197,18 @@ def _replaced_names(spoken: Text, source: Text) -> Iterator[str]:
             elsewhere = mark == "by" or any(mark in row[1:3] for row in same)
             if mark and not (same and elsewhere):
                 yield f"the name “{name}”"
+    # "A school in Norrie" is in no other place of the passages.
+    own, places = ({*_WHERE.findall(text.text)} for text in (spoken, source))
+    for noun, name in own - places:
+        there = {place for word, place in places if word == noun}
+        within = any(f"{place}, {name}" in source.text for place in there)
+        if there and compared(name) in source.names and not (within or there & {*spoken.words}):
+            yield f"the name “{name}”"
+    # "The Heron is not included"
+    for part in filter(_EXCLUDED.search, re.split(r"[.;:]", source.text)):
+        names = [word for word in WORD.findall(part) if word[0].isupper() and counts(word)]
+        if names[:1] and _COVERED.search(spoken.text) and not NEGATIVE.search(spoken.text):
+            yield from (f"the name “{names[0]}”" for _ in {names[0]} & {*spoken.words})
     called, there = ({*_CALLED.findall(text.text)} for text in (spoken, source))
     if there - spoken.lower:
         yield from (f"the name “{name}”" for name in called if name not in source.lower)
@@ -326,7 +322,8 @@ def _moved(own: _Deed, same: list[_Deed], spoken: Text, source: Text) -> bool:
 def _reversed(own: _Deed, source: _Deed) -> bool:
     if own.agent & source.agent:
         return False
-    taken = bool(own.head and own.head <= source.agent and not own.head & source.patient)
+    elsewhere = source.patient | source.head
+    taken = bool(own.head and own.head <= source.agent and not own.head & elsewhere)
     given = bool(own.agent & source.patient)
     # Of a word that only looks like a verb both sides must have changed places.
     sure = own.verb in _VERBS and not own.far
@@ -345,6 +342,7 @@ def _deeds(text: str, *, near: bool = False) -> Iterator[_Deed]:
         after = text[match.end() : match.end() + _CLAUSE_CHARACTERS]
         # "In aid", "aid of 25 million", "lead author": nouns
         noun = word == verb and (word == "lead" or after.startswith((" of ", " to ")))
+        noun |= verb in ("like", "love") and after.startswith(" to ")
         if noun or _BEFORE_NOUN.search(before):
             continue
         # "Has lost contact, the operator wrote": the one who speaks is no part of what happened.
@@ -394,4 +392,8 @@ def _noun(text: str, *, last: bool) -> str:
         starts = [match.start() for match in _DETERMINER.finditer(phrase)]
         phrase = phrase[starts[-1] :] if len(starts) > 1 or (starts and starts[0] > 8) else ""
     nouns = [part for part in PREPOSITION.split(phrase) if stems_of(part)]
-    return nouns[0] if nouns else ""
+    # "A ban the fishermen support"
+    starts = (
+        [match.start() for match in _DETERMINER.finditer(nouns[0])][1:] if nouns and last else []
+    )
+    return nouns[0][starts[-1] if starts else 0 :] if nouns else ""

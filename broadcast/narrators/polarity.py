@@ -10,6 +10,7 @@ from pathlib import Path
 
 from broadcast.narrators.wording import (
     ENGLISH,
+    FOREIGN,
     NEGATIVE,
     WITHOUT_MEANING,
     WORD,
@@ -22,19 +23,15 @@ from broadcast.narrators.wording import (
 )
 from stories.text.sentences import sentences, word_set
 
+_PATTERN: dict[str, str] = ENGLISH["patterns"]
 # Words that may say the same without a negation: "his first marathon" for "had never run one".
 SAYS_SO = re.compile(rf"\b(?:{ENGLISH['says_so_without_negation']})\b", re.IGNORECASE)
 RAN_OUT = re.compile(r"\b(?:run|runs|ran|sold|running) out\b", re.IGNORECASE)
 # Where the source has the word, one of the others may say it with a negation.
 _DENIED_SO = {word: word_set(how) for word, how in ENGLISH["denied_so"].items()}
 _ENDS = word_set(ENGLISH["ends_something"])
-CLAUSE = re.compile(
-    r"[.!?]\s(?!(?-i:[a-z]))|[;:()\u2014\u2013]|, (?!\d)"
-    r"|,? (?:(?<!all )but|while|whereas|although|though|and|because|since|which|who|whom)\b",
-    re.IGNORECASE,
-)
+CLAUSE = re.compile(_PATTERN["clause"], re.IGNORECASE)
 _SUPERLATIVE = re.compile(r"\b(?!(?:for|inter|har)est\b)\w{3,}est\b|\b(?:best|most|least)\b")
-_EVER = word_set("ever before since than")
 _NOT = re.compile(r"(?:\bnot|\bnever|n['\u2019]t) (\w+)", re.IGNORECASE)  # "not guilty"
 _Sides = dict[str, list[tuple[frozenset[str], frozenset[str]]]]
 _OPPOSITES, WIDER_OPPOSITES = _Sides(), _Sides()
@@ -76,19 +73,9 @@ def _antonyms() -> _Antonyms:
         doubled = [f"{root}{ending}" for root in roots for ending in ("ed", "ing")]
         return [verb, f"{verb}s", f"{verb}es", *doubled]
 
-    found = _Antonyms(
-        {},
-        {},
-        word_set(
-            " ".join(
-                form
-                for row in rows
-                if row.startswith("!")
-                for verb in row.split()[1:]
-                for form in forms(verb)
-            )
-        ),
-    )
+    undoing = [verb for row in rows if row.startswith("!") for verb in row.split()[1:]]
+    undo = word_set(" ".join(form for verb in undoing for form in forms(verb)))
+    found = _Antonyms({}, {}, undo)
     for number, row in enumerate(row for row in rows if " / " in row):
         for sign, side in zip((1, -1), row.split(" / "), strict=True):
             for entry in side.split():
@@ -102,23 +89,20 @@ def _antonyms() -> _Antonyms:
 
 
 _ANTONYMS = _antonyms()
+_WITHOUT = word_set("ohne sans sin sem senza")
 _DENY, _NOTHING = word_set(ENGLISH["denials"]), word_set(ENGLISH["denials_of_objects"])
 _NO_DENIAL = word_set("only just merely least doubt wonder sooner later until fewer less more")
-_OUT_OF_REACH = word_set(
-    "that whether if because for with in at on after over by until as than before"
-    " he she they it we you who which"
-)
+_OUT_OF_REACH = word_set(ENGLISH["not_reached_by_denials"])
 # As other rules name it.
 _DENIAL, _OPPOSED = re.compile("a negation|it leaves out a neg"), re.compile("“(.+)” where it has")
-_ASIDE = re.compile(
-    r", ((?:who|which|whose|where|[a-z]+(?:ed|ing)|an?|the|now|once)\b(?:[^,;.]|\.(?=\d)){3,120}),"
-    r"(?= (?:has|have|had|is|are|was|were|will|would|may|might|can|could|must|should|does|did|do)\b)"
-)
+_ASIDE = re.compile(_PATTERN["aside"])
 # Not the bounds "no later than" and "no higher than"
-_NO_MORE = re.compile(
-    r"(?i)(?:\bno|\bnot(?: any)?|n't(?: any)?) (faster|slower|better|worse|safer|cheaper|bigger|smaller"
-    r"|larger|stronger|weaker|warmer|colder|cleaner|healthier|easier|harder)\b"
+_NO_MORE = re.compile(_PATTERN["no_more"])
+# "Not charge above 70" is "charge to 70 at most", and the end of a year ends nothing.
+_AT_MOST = re.compile(
+    r"(?i)\b(?:not|never) ((?:\w+ ){1,4})(?:above|beyond|over|(?:for )?more than)\b"
 )
+_END_OF = re.compile(_PATTERN["end_of"])
 _DEMANDED = [[verb, "to"] for verb in ("have", "has", "had", "need", "needs")] + [["can", "be"]]
 _PASSIVE = word_set("is are was were be been being")
 _REACH, _INSIDE = 3, 3  # words that a denial reaches, and those inside a phrase
@@ -147,7 +131,7 @@ class _Stance:
 
 def _stances(text: str) -> Iterator[_Stance]:
     sentence = frozenset(sense(compared(word)) for word in WORD.findall(text) if counts(word))
-    pending = ""
+    pending, text = "", _END_OF.sub("", _AT_MOST.sub(r"\1to", text))
     # "Support, out of date since May, has been removed": the verb goes with what is before.
     asides = _ASIDE.findall(text)
     clauses = [*clauses_of(_ASIDE.sub("", text)), *asides]
@@ -220,7 +204,7 @@ def _denials(words: list[str]) -> Iterator[_Denial]:
         first = next((one for one in words[at + 1 :] if one not in WITHOUT_MEANING), "")
         heads = reach[:1] if reach and words[reach[0]] == first else []
         heads = heads if verb and word != "without" else []
-        if reach and word in _NOTHING:  # "needs no account", "paid them no attention"
+        if word in _NOTHING:  # "needs no account", "paid them no attention"
             verbs = [place for place in (at - 1, at - 2) if place >= 0]
             verbs = [place for place in verbs if words[place] in _ANTONYMS.words][:1]
             reach, heads = [*reach, *verbs], [*heads, *verbs]
@@ -268,11 +252,8 @@ def with_stances(problems: list[str], spoken: Text, source: Text) -> list[str]:
 def in_other_words(spoken: Text, source: Text) -> str:
     """Returns the words of a sentence of which the sources have others of the same pair of sides."""
     pairs = {pair for word in source.lower for pair, _ in _ANTONYMS.words.get(word, ())}
-    return " ".join(
-        word
-        for word in sorted(spoken.lower)
-        if any(pair in pairs for pair, _ in _ANTONYMS.words.get(word, ()))
-    )
+    own = ((word, _ANTONYMS.words.get(word, ())) for word in sorted(spoken.lower))
+    return " ".join(word for word, sides in own if any(pair in pairs for pair, _ in sides))
 
 
 def _nearness(one: _Stance, other: _Stance) -> int:
@@ -294,37 +275,38 @@ def opposites(spoken: Text, source: Text, pairs: _Sides = _OPPOSITES) -> Iterato
     for word in sorted(own & pairs.keys()):
         for side, opposite in pairs[word]:
             there = affirmed & opposite
-            if there and not (source.lower & side or spoken.lower & opposite):
+            falls = side | {"declined"} if "fell" in side else side  # not "declined to comment"
+            if there and not (source.lower & falls or spoken.lower & opposite):
                 yield f"“{word}” where it has “{min(there)}”"
 
 
 def negations(spoken: Text, source: Text) -> Iterator[str]:
     """A clause with a negation needs one like it, and the sentence must leave none out."""
-    clauses = [(stems_of(part), negation_of(part)) for part in clauses_of(source.text)]
+    parts = [*clauses_of(source.text), *clauses_of(_ASIDE.sub("", source.text))]
+    clauses = [(stems_of(part), negation_of(part)) for part in parts]
     own_clauses = [(part, stems_of(part), negation_of(part)) for part in clauses_of(spoken.text)]
     for part, own, negation in own_clauses:
         like = [kind for stems, kind in clauses if own & stems] or [kind for _, kind in clauses]
-        double = negation == "even" and "odd" not in like
         # "No one may use it" for "it is closed"
         sides = re.split(r"\.(?= [A-Z])|; |, (?:and|but) ", source.text)
         near = [side for side in sides if own & stems_of(side)] or [source.text]
         ended = negation == "odd" and (
-            {each for each in Text(" ".join(near)).lower & _ENDS if stem(each) not in own}
+            source.lower & {"free", "alone", "acquitted", "cleared"}
+            or {each for each in Text(" ".join(near)).lower & _ENDS if stem(each) not in own}
             or RAN_OUT.search(source.text)
         )
         so = any(word in source.lower and spoken.lower & how for word, how in _DENIED_SO.items())
-        free = source.lower & {"free", "alone", "acquitted", "cleared"}
         # Both deny something, in words of which the source affirms none.
-        first = NEGATIVE.search(part)
-        denied_here = stems_of(part[first.end() :]) if first else frozenset()
+        denied_here = stems_of("".join(NEGATIVE.split(part, maxsplit=1)[1:]))
         affirmed = frozenset[str]().union(*(stems for stems, kind in clauses if kind != "odd"))
         elsewhere = negation == "odd" and "odd" in [kind for _, kind in clauses]
         elsewhere = elsewhere and bool(denied_here) and not denied_here & affirmed
         # "No reform was ever cheaper" for "the cheapest reform"
-        most = spoken.lower & _EVER and _SUPERLATIVE.search(source.text)
+        most = spoken.lower & {"ever", "before", "than"} and _SUPERLATIVE.search(source.text)
         # "No one had recognised it" for "it hung unrecognised"
         inside = own & {stem(word[2:]) for word in source.lower if word.startswith("un")}
-        implied = ended or so or free or elsewhere or most or inside
+        implied = ended or so or elsewhere or most or inside
+        double = negation == "even" and "odd" not in like
         if negation and negation not in like and not (double or implied):
             yield "a negation"
     own = stems_of(spoken.text)
@@ -333,26 +315,23 @@ def negations(spoken: Text, source: Text) -> Iterator[str]:
     negated += any(SAYS_SO.search(part) and stems & denied for part, stems, _ in own_clauses)
     negated += "until" in spoken.lower and "before" in source.lower
     negated += "last" in spoken.lower and "since" in source.lower  # "not since" for "last"
-    undone = spoken.lower & _ANTONYMS.undo - source.lower
-    negated += any(not NEGATIVE.fullmatch(word) for word in undone)
+    undone = [*spoken.lower & _ANTONYMS.undo - source.lower]
+    negated += not all(map(NEGATIVE.fullmatch, undone))
     # A clause denies its words after the negation.
-    denials = [part for part in clauses_of(source.text) if negation_of(part) == "odd"]
-    starts = [NEGATIVE.search(part) for part in denials]
-    scopes = [
-        stems_of(part[first.end() :]) if first else frozenset()
-        for part, first in zip(denials, starts, strict=True)
-    ]
-    # Of one word alone it is not sure that the sentence has this clause, unless it has its subject.
-    subjects = [
-        stems_of(part[: first.start()]) if first else frozenset()
-        for part, first in zip(denials, starts, strict=True)
-    ]
-    scopes = [
-        scope if len(scope) > 1 or not subject or subject & own else frozenset()
-        for scope, subject in zip(scopes, subjects, strict=True)
-    ]
-    # What is denied is no day and no time, unless there is nothing else.
-    scopes = [scope - _TIMES or scope for scope in scopes]
+    scopes, at = set[frozenset[str]](), 0
+    for part in clauses_of(source.text):
+        head, *tail = NEGATIVE.split(part, maxsplit=1)
+        if negation_of(part) != "odd":
+            continue
+        scope = stems_of(tail[0])
+        # Of one word alone it is not sure that the sentence has this clause, unless it has its subject.
+        at = source.text.find(part, at) + len(head)
+        subject = stems_of(source.text[max(0, at - 300) : at].rsplit(". ", 1)[-1])
+        if len(scope) > 1 or not subject or subject & own:
+            # What is denied is no day and no time, unless there is nothing else.
+            scopes.add(scope - _TIMES or scope)
+    # "Even the ones without coffee" denies no more than "without coffee".
+    scopes -= {one for one in scopes for other in [*scopes][:_MOST] if other and other < one}
     if sum(bool(scope) and 2 * len(scope & own) >= len(scope) for scope in scopes) > negated:
         yield "it leaves out a negation"
 
@@ -364,7 +343,7 @@ def negation_of(clause: str) -> str:
 
 
 def clauses_of(text: str) -> list[str]:
-    return [part for part in CLAUSE.split(text) if part and part.strip()]
+    return [part for part in CLAUSE.split(text) if part.strip()]
 
 
 def prefixes(spoken: Text, source: Text) -> Iterator[str]:
@@ -379,17 +358,43 @@ def prefixes(spoken: Text, source: Text) -> Iterator[str]:
                 yield f"“{word if one is spoken else base}”"
 
 
+def _parts(text: str, language: str) -> Iterator[tuple[frozenset[str], frozenset[str], bool]]:
+    """Yields the stems of each clause, those that it surely denies, and whether it may deny any."""
+    no, unsure, joins = (
+        re.compile(rf"(?i)\b(?:{ENGLISH[name].get(language, '-').replace(' ', '|')})\b")
+        for name in (f"{one}_in_other_languages" for one in ("negations", "unsure", "conjunctions"))
+    )
+    for part in clauses_of(joins.sub(";", re.sub(r"(?i)\bn['\u2019]", "ne ", text))):
+        first, *others = [*no.finditer(part), None]
+        before, after = (part[: first.start()], part[first.end() :]) if first else (part, "")
+        every, rest = (
+            [compared(word)[:5] for word in WORD.findall(no.sub(" ", one)) if len(word) > 3]
+            for one in (f"{before} {after}", after)
+        )
+        # "Without" denies little, and in German the verb may be before "nicht".
+        without = first and others == [None] and first[0].lower() in _WITHOUT
+        denied = rest[: 2 if without else len(rest) if language == "de" else 4]
+        denied = every if language == "de" and first and not without and len(denied) < 2 else denied
+        maybe = bool(unsure.search(part) or (first and not without))
+        yield frozenset(every), frozenset(() if unsure.search(part) else denied), maybe
+
+
 def denied_abroad(spoken: Text, source: Text, language: str) -> Iterator[str]:
     """In another language a clause must not deny what its passage affirms, or the reverse."""
-    words = ENGLISH["negations_in_other_languages"].get(language[:2], "")
-    no = re.compile(rf"(?i)\b(?:n'|(?:{words.replace(' ', '|')})\b)")
-
-    def told(text: str) -> list[tuple[set[str], bool]]:
-        parts = [(no.sub(" ", part), bool(no.search(part))) for part in clauses_of(text)]
-        return [({compared(w)[:5] for w in WORD.findall(a) if len(w) > 3}, b) for a, b in parts]
-
-    known = told(source.text)
-    for own, denied in told(spoken.text) if words else ():
-        near = [there for stems, there in known if max(5, len(own)) < 2 * len(own & stems) + 1]
-        if near and denied not in near:
-            yield "a negation"
+    if language[:2] not in ENGLISH["negations_in_other_languages"]:
+        return
+    own, known = ([*_parts(text.text, language[:2])][:_MOST] for text in (spoken, source))
+    for ours, theirs in ((own, known), (known, own)):
+        for _, denied, _ in ours:
+            # Of two clauses about the same, only one denies most of the words that this one does.
+            shared = max((len(denied & stems) for stems, _, _ in theirs), default=0)
+            agreed = any(denied & (stems if maybe else others) for stems, others, maybe in theirs)
+            if shared > 1 and 3 * shared > 1.9 * len(denied) and not agreed:
+                yield "a negation"
+    if not any(denied or maybe for _, denied, maybe in (*own, *known)):
+        parts = [Text(part, "en") for part in clauses_of(source.in_numbers)][:_MOST]
+        for part in clauses_of(spoken.in_numbers)[:_MOST]:
+            words = Text(part).lower - FOREIGN
+            near = max(parts, key=lambda one: len(one.lower & words), default=spoken)
+            if len(near.lower & words) > 1:
+                yield from opposites(Text(part.replace("rejected", "vetoed")), near)

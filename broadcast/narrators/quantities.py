@@ -24,12 +24,7 @@ UNIT_OF = {word: unit for unit, words in _LISTS["units"].items() for word in wor
 # How many of one unit another has: what is converted are times, and metric lengths and weights.
 _SPANS = {
     (one, other): units[other] / units[one]
-    for units in (
-        {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800},
-        {"month": 1, "year": 12, "decade": 120, "century": 1200},
-        {"cm": 1, "m": 100, "km": 100_000},
-        {"g": 1, "kg": 1000, "t": 1_000_000},
-    )
+    for units in _LISTS["convertible"]
     for one in units
     for other in units
 }
@@ -46,10 +41,7 @@ _TOKEN = re.compile(
     r"|[^\W\d_]+(?:['\u2019][^\W\d_]+)?|[^\w\s]",
     re.IGNORECASE,
 )
-# "5.20pm", "at 5.20 on Friday"
-_POINTED_TIME = re.compile(
-    r"\b(\d{1,2})\.([0-5]\d)(?=\s?[ap]\.?m\b| (?:on|this|yesterday|today|tomorrow|local)\b| in the \w+ing\b)"
-)
+_WRITTEN_AS = [(re.compile(r, re.IGNORECASE), words) for r, words in _LISTS["written_as"].items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +129,8 @@ class Reader:
     """Reads the quantities, times and dates of one text."""
 
     def __init__(self, text: str) -> None:
-        text = re.sub(r"\bper cent\b", "percent", text, flags=re.IGNORECASE)
-        text = re.sub(r"\bquarter-point\b", "quarter pp", text, flags=re.IGNORECASE)
-        text = re.sub(r"\b(?:a )?percentage[ -]points?\b", "pp", text, flags=re.IGNORECASE)
-        text = re.sub(r"\bkilomet(?:re|er)s (?:an|per) hour\b", "km/h", text, flags=re.IGNORECASE)
-        text = _POINTED_TIME.sub(r"\1:\2", text)
+        for pattern, words in _WRITTEN_AS:
+            text = pattern.sub(words, text)
         self._tokens = [match[0] for match in _TOKEN.finditer(text)]
         self._lower = [token.lower() for token in self._tokens]
         self._merge()
@@ -291,6 +280,11 @@ class Reader:
         if number is None:
             return False
         values, end = number
+        ranged = self._next(end - start) in ("to", "-", "or", "and") and end + 1 < len(self._lower)
+        following = self._number(end + 1 + (self._lower[end + 1] == "a")) if ranged else None
+        if following and values[0] < 1000 <= following[0][0]:
+            # "Ninety-five to a hundred and ten million"
+            values += (values[0] * 1000.0 ** ((len(f"{following[0][0]:.0f}") - 1) // 3),)
         unit = UNIT_OF[self._next(-1)] if self._next(-1) in _CURRENCIES else ""
         self._at = end
         # "2 hours", "27-year-old", "12.5 million crowns", "480 more euros"

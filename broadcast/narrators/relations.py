@@ -194,7 +194,8 @@ def _directions(spoken: Text, source: Text) -> Iterator[str]:
         words = [word for word in WORD.findall(part) if word.lower() not in aside]
         about = Text(f"{text} {short}")
         yield from opposites(Text(" ".join(words)), about, WIDER_OPPOSITES)
-        if {negation_of(part), negation_of(text)} == {"odd", "even"}:
+        # "Nobody saw it until it failed to work" for "it was seen only when it failed to work"
+        if {negation_of(part), negation_of(text)} == {"odd", "even"} and " only " not in text:
             yield "a negation"
     every, denials = stems_of(spoken.text), NEGATIVE.findall(spoken.text.lower())
     for _, part in known:

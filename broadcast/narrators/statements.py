@@ -5,17 +5,17 @@ negations and attributions must be in its passages; similarity is no proof. Deci
 
 - Numbers compare by value: "1.2bn", "1.2 billion", "twelve". A rounder number passes with a hedge
   ("about 5,000" for 4,987), within 5 to 15 % and on the right side ("more than", "nearly").
-- Units must agree where both sides name one; only times, metric lengths and weights are converted. A
-  percentage point is no per cent. Spans follow from two years or times, shares from "six of nine",
-  and sums and differences count where the sentence says that it adds or compares.
+- Units must agree where both sides name one; only times, metric lengths and weights are converted.
+  Spans follow from two years or times, shares from "six of nine", and sums and differences count where
+  the sentence says that it adds or compares.
 - A name may come from the passages, the title, the credits, or, where a passage has a pronoun, from
   the passages before it. A surname alone is enough, and so are the initials of a name.
 - Quotations are verbatim but for quotation marks, capitals and punctuation.
 - Negations compare by parity, clause by clause, and with ``antonyms.txt``: "stay open" is "not close".
 - Who does something to whom must not be the other way round, for the verbs in ``english.json``.
 - Of the words that carry meaning, no three in a row, and not most of a clause, may be new.
-- Other languages: names in Latin script (of two words and more where nouns have capitals), numbers,
-  units, dates and quotations. Of a translated source, names of two words and more.
+- Other languages: numbers, units, dates, quotations, denials, and names in Latin script, of two words
+  and more where nouns have capitals or the source is translated.
 """
 
 from __future__ import annotations
@@ -59,12 +59,11 @@ _TITLES = word_set(ENGLISH["forms_of_address"])
 _CALENDAR = word_set(ENGLISH["calendar"])
 _DIFFERENCES, _SUMS = word_set(ENGLISH["differences"]), word_set(ENGLISH["sums"])
 _COUNTED_SO = {(at, unit): word_set(words) for at, unit, words in ENGLISH["counted_so"]}
+_VOTES = word_set("majority vote votes voted split")
 _LAST_YEAR = re.compile(r"\blast (?:year|spring|summer|autumn|winter)\b", re.IGNORECASE)
 _MOST_COMPARED = 8  # numbers of a passage, because each is compared with each
-_QUOTE = re.compile(
-    r"[\u201c\u201e\u201f\"]([^\u201c\u201d\u201e\u201f\"]{2,})[\u201d\u201c\"]|\u00ab\s?([^\u00ab\u00bb]{2,})\s?\u00bb"
-    r"|(?<!\w)[\u2018']([^\u2018\u2019']{2,}(?:\w['\u2019]\w[^\u2018\u2019']*)*)[\u2019'](?!\w)"
-)
+_QUOTE = re.compile(ENGLISH["patterns"]["quotation"])
+_QUOTED_TITLE = re.compile(ENGLISH["patterns"]["quoted_title"])
 _QUOTED = re.compile(f"{_QUOTE.pattern}|[\u300c\u300e][^\u300c-\u300f]+[\u300d\u300f]")
 _MONTHS_OF_PARTS: dict[str, list[int]] = ENGLISH["months_of_parts"]
 _MONTHS_AHEAD = {"last month": -1, "this month": 0, "the month": 0, "next month": 1}
@@ -110,7 +109,9 @@ def problem(sentence: str, passages: Sequence[Passage], context: Context) -> str
         *_seasons(spoken, source, context),
         *_names(spoken, source, around, translated=not same_language),
     ]
-    quoted = Text(f"{source.text} {context.title}")
+    # A title may be from another sentence of the report.
+    titles = " ".join(_QUOTED_TITLE.findall(context.report or ""))
+    quoted = Text(f"{source.text} {context.title} {titles}")
     problems += _quotations(spoken, quoted, translated=not same_language)
     problems += [] if english else denied_abroad(spoken, source, context.language * same_language)
     if not same_language and english:
@@ -208,7 +209,7 @@ def _follows(
     values = [one.values[0] for one in alike[:_MOST_COMPARED]]
     if spoken.lower & _DIFFERENCES:
         results += [(abs(a - b), quantity.unit) for a, b in combinations(values, 2)]
-    if spoken.lower & _SUMS and len(values) > 1:
+    if (spoken.lower & _SUMS or source.lower & _VOTES) and len(values) > 1:
         results += [(sum(values), quantity.unit)]
         results += [(a + b, quantity.unit) for a, b in combinations(values, 2)]
     return any(quantity.agrees(Quantity("", (float(one),), unit)) for one, unit in results)
@@ -316,20 +317,20 @@ def _names(spoken: Text, source: Text, around: Text, *, translated: bool) -> Ite
     def known(word: str) -> bool:
         plain = compared(word)
         # Roles are compared with the attributions: "Professor" is "Prof" there.
-        if plain in ROLES or plain in _TITLES or plain in letters:
+        if plain in ROLES or plain in _TITLES or allowed & _COUNTRIES.get(plain, frozenset()):
             return True
-        if allowed & _COUNTRIES.get(plain, frozenset()):
+        if {plain, plain.rstrip("s"), f"{plain}s"} & (allowed | letters):
             return True
-        if plain in allowed or plain.rstrip("s") in allowed or f"{plain}s" in allowed:
+        # "Verein" for "Naturschutzverein"
+        if spoken.capitalises_nouns and len(plain) > 4 and any(n.endswith(plain) for n in names):
             return True
         # Two words may be one name in two languages when both begin alike.
         length = max(3, len(plain) - 2)
         return translated and any(plain[:length] == name[:length] for name in names)
 
     for run in _runs(spoken):
-        if len(run) < 2 and (translated or spoken.capitalises_nouns):
-            continue
-        if "".join(compared(one)[:1] for one in run) in allowed:
+        short = len(run) < 2 and (translated or spoken.capitalises_nouns)
+        if short or "".join(compared(one)[:1] for one in run) in allowed:
             continue
         unknown = [word for word in run if not known(word)]
         # In another language, what is in front of a name is often a role.
@@ -376,10 +377,9 @@ def _surely_a_name(spoken: Text, match: re.Match[str]) -> bool:
     plain = compared(word)
     if plain in _COMMON_FIRST | WITHOUT_MEANING | (FOREIGN if spoken.capitalises_nouns else set()):
         return False
-    if word.isupper() and len(word) > 1:
-        return True
     following = _FOLLOWING.match(spoken.text, match.end())
-    if plain in _NATIONALITIES or word.endswith(("'s", "\u2019s")):
+    written = len(word) > 1 and (word.isupper() or word.endswith(("'s", "\u2019s")))
+    if written or plain in _NATIONALITIES:
         return True
     if following is None:
         return False
