@@ -149,7 +149,7 @@ def speakers(spoken: Text) -> Iterator[list[str]]:
         if at is None or at == 0 or words[at - 1] in _BEFORE_NOUNS:
             continue
         subject = words[max(at - 5, 0) : at]
-        if subject[-1] in _NUMBERS or subject[-1][0].isdigit():
+        if subject[-1] in _NUMBERS or subject[-1][0].isdecimal():
             continue  # "ten thousand notes"
         for number in range(len(subject) - 1, -1, -1):
             if subject[number] in ("that", "and", "but", "who", "which", "while", "as"):
@@ -376,7 +376,7 @@ def _deeds(text: str, *, near: bool = False) -> Iterator[_Deed]:
 def _doers(text: str) -> frozenset[str]:
     """Returns the stems of what can do something: no days, months and numbers."""
     words = [word for word in WORD.findall(text) if compared(word) not in _CALENDAR]
-    return frozenset(word for word in stems_of(" ".join(words)) if not word[0].isdigit())
+    return frozenset(word for word in stems_of(" ".join(words)) if not word[0].isdecimal())
 
 
 def _noun(text: str, *, last: bool) -> str:

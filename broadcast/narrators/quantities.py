@@ -166,7 +166,7 @@ class Reader:
                 self._lower[end] if digits in ("18", "19", "20") and end < len(self._lower) else ""
             )
             # "Nineteen eighty-four", of which the second part is one token by now
-            joined = year.isdigit() and 9 < int(year) < 100 and self._tokens[end][0].isalpha()
+            joined = year.isdecimal() and 9 < int(year) < 100 and self._tokens[end][0].isalpha()
             joined = joined and self._lower[end + 1 : end + 2] != ["-"]
             till = end + joined
             self._tokens[start:till] = [" ".join(self._tokens[start:till]).replace(" - ", "-")]
@@ -240,7 +240,7 @@ class Reader:
             return 15, 2
         if word in ("quarter", "half"):
             return (15 if word == "quarter" else 30), 1
-        if word.isdigit() and len(word) <= 2:
+        if word.isdecimal() and len(word) <= 2:
             return int(word), 1
         return (1, 1) if word == "one" else (None, 0)
 
@@ -252,7 +252,7 @@ class Reader:
             the = self._next(1) == "the"  # "January the twenty-second", not "in May the second bus"
             self._at += 1 + the
             day, length = self._day()
-            if self._next().isdigit() or (the and not self._next(length)[:1].isalpha()):
+            if self._next().isdecimal() or (the and not self._next(length)[:1].isalpha()):
                 self._dates += [(month, day)] if day else []
                 self._at += length
             return True
@@ -270,7 +270,7 @@ class Reader:
 
     def _day(self) -> tuple[int, int]:
         word = self._next()
-        if word.isdigit() and len(word) <= 2:
+        if word.isdecimal() and len(word) <= 2:
             return int(word), 2 if self._next(1) in ("st", "nd", "rd", "th") else 1
         return (_FIRST[word], 1) if word in _FIRST else (0, 0)
 
@@ -335,7 +335,7 @@ class Reader:
 
     def _number(self, at: int) -> tuple[tuple[float, ...], int] | None:
         word = self._lower[at]
-        if word[0].isdigit():
+        if word[0].isdecimal():
             return self._scaled(_values(word), at + 1)
         following, behind = (*self._lower[at + 1 : at + 3], "", "")[:2]
         # The first three are numbers only of a part of a whole: "the second quarter".

@@ -49,7 +49,7 @@ from broadcast.narrators.wording import (
     stem,
     without_shares,
 )
-from stories.text.sentences import word_set
+from stories.text.sentences import has_sentence, word_set
 from stories.types import Passage
 
 _COMMON_FIRST = word_set(ENGLISH["common_openers"])
@@ -90,9 +90,7 @@ def problem(sentence: str, passages: Sequence[Passage], context: Context) -> str
     """Returns what of a sentence is not in its passages, as a phrase; "" when all of it is."""
     spoken = Text(sentence, context.language)
     source = Text(" ".join(passage["text"] for passage in passages), near=context.language)
-    # A part of a sentence may leave out what denies it.
-    begins = r"(?:\A|[.!?:\u2026\u201d\u00bb\"] )"
-    if re.search(begins + re.escape(_verbatim(sentence)), _verbatim(source.text)):
+    if has_sentence(source.text, sentence):
         return ""
     leans = any(_leans(passage["text"]) for passage in passages)
     named = context.before if leans else referred(source, context.before)
@@ -127,10 +125,6 @@ def problem(sentence: str, passages: Sequence[Passage], context: Context) -> str
             problems += [*reversals(spoken, source), *inventions(spoken, Text(known))]
         problems = with_stances(problems, spoken, source)
     return "; ".join(dict.fromkeys(problems))
-
-
-def _verbatim(text: str) -> str:
-    return " ".join(text.casefold().split()).rstrip(".!?\u2026")
 
 
 def _leans(passage: str) -> bool:

@@ -313,7 +313,7 @@ def shares(text: str) -> Iterator[Quantity]:
         yield share(match, 100 * number / _NAMES_OF_PARTS[match["part"] or match["parts"]])
     for match in _IN_TEN.finditer(lower):
         some = match["some"]
-        number = int(some) if some.isdigit() else _SMALL.split().index(some) + 1
+        number = int(some) if some.isdecimal() else _SMALL.split().index(some) + 1
         yield share(match, 100 * number / _WHOLE[match["all"]], "about")  # "seven in ten"
 
 
@@ -369,7 +369,7 @@ def counts(word: str) -> bool:
     """Whether a word carries meaning of its own."""
     plain = compared(word)
     return not (
-        plain in _UNCOUNTED or NEGATIVE.fullmatch(plain) or len(plain) < 3 or plain[0].isdigit()
+        plain in _UNCOUNTED or NEGATIVE.fullmatch(plain) or len(plain) < 3 or plain[0].isdecimal()
     )
 
 

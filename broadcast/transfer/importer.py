@@ -62,6 +62,8 @@ class Imported:
 
 def upload(owner: User, size: int, chunks: Iterable[bytes], name: str = "") -> Imported:
     """Imports an archive sent by a browser, in a step, under a name. Raises Invalid."""
+    if "\x00" in name:
+        raise Invalid("A name must not contain NUL characters.")
     if size > archive.UPLOADED.packed:
         raise Invalid("The archive is larger than 50 MB. Use the command import_session.")
     path = f"{exporter.FOLDER}/upload-{timezone.now().timestamp():.6f}-{owner.pk}"

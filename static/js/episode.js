@@ -5,6 +5,7 @@
   const headline = document.querySelector("[data-now]");
   const chapters = [...document.querySelectorAll("[data-begins]")];
   if (!player || !chapters.length) return;
+  let shown = null;
   const begins = (chapter) => Number(chapter.dataset.begins);
 
   for (const chapter of chapters) {
@@ -20,10 +21,10 @@
       if (chapter === current) chapter.setAttribute("aria-current", "true");
       else chapter.removeAttribute("aria-current");
     }
-    const story = current?.closest("article");
-    const title = story?.querySelector("h3").textContent;
-    if (!title || headline.textContent === title) return;
-    headline.textContent = title;
+    if (!current || current === shown) return;
+    shown = current;
+    const story = current.closest("article");
+    headline.textContent = story.querySelector("h3").textContent;
     document.querySelector("[data-art]").src = story.querySelector("img").src;
   });
 })();

@@ -235,6 +235,7 @@ _HALVES = re.compile(
 _COMPOUND = re.compile(
     r"(?i)\b(\w{3,40})(jährig|tägig|stündig|minütig|monatig|wöchig|köpfig|prozentig|jarig)"
 )
+_ONE_AND_A_HALF = re.compile(r"(?i)\b(?:ander(?:t?halb|half|halv)e?|halvand(?:en|et))\b")
 _AND_HALF = re.compile(r"(?i)\b(\w+?)(?:einhalb|[eë]nhalf)\b")
 
 
@@ -295,7 +296,7 @@ def spelled(words: Sequence[str], language: str) -> Iterator[tuple[int, int, str
 
 def in_digits(text: str, language: str, is_month: Callable[[str], bool]) -> str:
     """Returns a text of a language that text2num reads, with digits for numbers written in words."""
-    text = re.sub(r"(?i)\bander(?:t?halb|halve?)e?\b", "1,5", text.replace("veintiún", "veintiuno"))
+    text = _ONE_AND_A_HALF.sub("1,5", text.replace("veintiún", "veintiuno"))
     half = r"\1 komma vijf" if language == "nl" else r"\1 komma fünf"
     text = _COMPOUND.sub(r"\1-\2", _AND_HALF.sub(half, text))
     found = list(re.finditer(r"[^\W\d_]+|\d+(?:[.,]\d+)*|[^\w\s]", text))
@@ -303,7 +304,10 @@ def in_digits(text: str, language: str, is_month: Callable[[str], bool]) -> str:
     for start, end, digits, ordinal in reversed([*spelled(words, language)]):
         behind = next((word for word in words[end : end + 3] if word not in ("de", "di", "'")), "")
         # "Der zweite", "un cinquième", "quarta-feira"; but "primo aprile"
-        doubtful = digits in "123" or words[start - 1][:2] == "un" or behind == "-"
+        before = words[start - 1] if start else ""
+        if words[start] in ("cuarto", "quart", "quarto") and before in ("y", "e", "et", "un"):
+            continue  # "las dos y cuarto"
+        doubtful = digits in ("1", "2", "3") or before[:2] == "un" or behind == "-"
         if not ordinal or is_month(behind) or not doubtful:
             text = f"{text[: found[start].start()]}{digits}{text[found[end - 1].end() :]}"
     return _HALVES.sub(_and_half, _SPOKEN_CLOCK.sub(_spoken_clock, text))
@@ -319,3 +323,19 @@ def _spoken_clock(match: re.Match[str]) -> str:
     part = match[3].lower()
     minutes = int(part) if part.isdigit() else 15 if "uar" in part else 30
     return f" {hour}:{minutes:02d}"
+
+
+# Between them a sentence is whole: a part of one may leave out what denies it.
+_WHOLE_BEGINS = r"(?:\A|[.!?:\u2026\u201d\u00bb\"] )"
+_WHOLE_ENDS = (
+    r"(?:\Z|(?=[.!?:;\u2026\u201d\u00bb\"]+(?: |\Z))|(?<=[\u201d\u00bb\"])(?= )"
+    r"|(?<=[\u3002\uff01\uff1f]))"
+)
+
+
+def has_sentence(text: str, sentence: str) -> bool:
+    """Whether a text has a sentence word by word, from its beginning to its end."""
+    whole, part = (
+        " ".join(each.casefold().split()).rstrip(".!?\u2026") for each in (text, sentence)
+    )
+    return re.search(_WHOLE_BEGINS + re.escape(part) + _WHOLE_ENDS, whole) is not None

@@ -6,7 +6,15 @@ import json
 
 import pytest
 
-from stories.text.sentences import full_stop, is_complete, reading_seconds, sentences, word_count
+from stories.text.sentences import (
+    full_stop,
+    has_sentence,
+    in_digits,
+    is_complete,
+    reading_seconds,
+    sentences,
+    word_count,
+)
 from tests.standins.recorded import DATA
 
 # Texts of many scripts, divided into their sentences, and numbers of words: in scripts without
@@ -108,3 +116,41 @@ def test_the_stop_fits_the_script(text: str, complete: bool, stop: str) -> None:
 def test_reading_takes_as_long_as_the_pace_says() -> None:
     assert reading_seconds(90, 180) == 30
     assert reading_seconds(90, 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence", "found"),
+    [
+        (
+            "Der Rat schließt die Schulen im Norden nicht.",
+            "Der Rat schließt die Schulen im Norden.",
+            False,
+        ),
+        ("The storm killed 12 people.", "The storm killed 1.", False),
+        ("The town sold the mine for $2.5 million.", "The town sold the mine for $2.", False),
+        ("He resigns, if he loses the vote.", "He resigns.", False),
+        ("It rained. The storm killed 12 people. It went on.", "The storm killed 12 people.", True),
+        ("“It is over.” He left.", "He left", True),
+        ("He said: “It is over.” Then he left.", "Then he left.", True),
+        ("The mine closes; the town protests.", "The mine closes.", True),
+        ("学校は閉まる。駅は開く。", "学校は閉まる。", True),
+    ],
+)
+def test_a_part_of_a_sentence_is_no_sentence(text: str, sentence: str, found: bool) -> None:
+    assert has_sentence(text, sentence) is found
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "digits"),
+    [
+        ("a las dos y cuarto", "es", "a  2:15"),
+        ("In der zwölften Runde", "de", "In der 12 Runde"),
+        ("In der dreiundzwanzigsten Runde", "de", "In der 23 Runde"),
+        ("Im zweiten Satz", "de", "Im zweiten Satz"),
+        ("Dritter wurde Berg", "de", "Dritter wurde Berg"),
+        ("anderhalf miljoen", "nl", "1,5 miljoen"),
+        ("halvanden million", "da", "1,5 million"),
+    ],
+)
+def test_ordinals_and_halves_are_read(text: str, language: str, digits: str) -> None:
+    assert in_digits(text, language, lambda _word: False) == digits
