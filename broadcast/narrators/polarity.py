@@ -99,10 +99,7 @@ _ASIDE = re.compile(_PATTERN["aside"])
 # Not the bounds "no later than" and "no higher than"
 _NO_MORE = re.compile(_PATTERN["no_more"])
 # "Not charge above 70" is "charge to 70 at most", and the end of a year ends nothing.
-_AT_MOST = re.compile(
-    r"(?i)\b(?:not|never) ((?:\w+ ){1,4})(?:above|beyond|over|(?:for )?more than)\b"
-)
-_END_OF = re.compile(_PATTERN["end_of"])
+_READ_AS = [(re.compile(one), words) for one, words in ENGLISH["stances_read_as"].items()]
 _DEMANDED = [[verb, "to"] for verb in ("have", "has", "had", "need", "needs")] + [["can", "be"]]
 _PASSIVE = word_set("is are was were be been being")
 _REACH, _INSIDE = 3, 3  # words that a denial reaches, and those inside a phrase
@@ -131,7 +128,9 @@ class _Stance:
 
 def _stances(text: str) -> Iterator[_Stance]:
     sentence = frozenset(sense(compared(word)) for word in WORD.findall(text) if counts(word))
-    pending, text = "", _END_OF.sub("", _AT_MOST.sub(r"\1to", text))
+    pending = ""
+    for pattern, words_for in _READ_AS:
+        text = pattern.sub(words_for, text)
     # "Support, out of date since May, has been removed": the verb goes with what is before.
     asides = _ASIDE.findall(text)
     clauses = [*clauses_of(_ASIDE.sub("", text)), *asides]
@@ -371,10 +370,10 @@ def _parts(text: str, language: str) -> Iterator[tuple[frozenset[str], frozenset
             [compared(word)[:5] for word in WORD.findall(no.sub(" ", one)) if len(word) > 3]
             for one in (f"{before} {after}", after)
         )
-        # "Without" denies little, and in German the verb may be before "nicht".
+        # "Without" denies little, and a verb alone goes with its subject, as one before "nicht".
         without = first and others == [None] and first[0].lower() in _WITHOUT
         denied = rest[: 2 if without else len(rest) if language == "de" else 4]
-        denied = every if language == "de" and first and not without and len(denied) < 2 else denied
+        denied = every if first and not without and len(denied) < 2 else denied
         maybe = bool(unsure.search(part) or (first and not without))
         yield frozenset(every), frozenset(() if unsure.search(part) else denied), maybe
 
@@ -391,7 +390,7 @@ def denied_abroad(spoken: Text, source: Text, language: str) -> Iterator[str]:
             agreed = any(denied & (stems if maybe else others) for stems, others, maybe in theirs)
             if shared > 1 and 3 * shared > 1.9 * len(denied) and not agreed:
                 yield "a negation"
-    if not any(denied or maybe for _, denied, maybe in (*own, *known)):
+    if not any(denied for _, denied, _ in (*own, *known)):
         parts = [Text(part, "en") for part in clauses_of(source.in_numbers)][:_MOST]
         for part in clauses_of(spoken.in_numbers)[:_MOST]:
             words = Text(part).lower - FOREIGN

@@ -94,7 +94,8 @@ def problem(sentence: str, passages: Sequence[Passage], context: Context) -> str
         return ""
     leans = any(_leans(passage["text"]) for passage in passages)
     named = context.before if leans else referred(source, context.before)
-    around = Text(f"{context.title}. {context.credits}. {named}")
+    titles = " ".join(_QUOTED_TITLE.findall(context.report or ""))
+    around = Text(f"{context.title}. {context.credits}. {named} {titles}")
     # A sentence without function words is taken to be in the language of its passages.
     unclear = not any(spoken.function_words) and context.language[:2] in ("", "en")
     report = source if any(source.function_words) else Text(context.report or source.text)
@@ -107,8 +108,6 @@ def problem(sentence: str, passages: Sequence[Passage], context: Context) -> str
         *_seasons(spoken, source, context),
         *_names(spoken, source, around, translated=not same_language),
     ]
-    # A title may be from another sentence of the report.
-    titles = " ".join(_QUOTED_TITLE.findall(context.report or ""))
     quoted = Text(f"{source.text} {context.title} {titles}")
     problems += _quotations(spoken, quoted, translated=not same_language)
     problems += [] if english else denied_abroad(spoken, source, context.language * same_language)

@@ -234,8 +234,8 @@ class Text:
     @cached_property
     def is_english(self) -> bool:
         common, foreign = self.function_words
-        # "A" is French, "in" German.
         foreign = foreign if self._language[:2] in ("", "en") else 2 * foreign + 1
+        foreign += self._near not in ("", "en")
         return common >= max(1, len(self.words) // 14) and common > foreign
 
     @cached_property
