@@ -63,7 +63,7 @@ _ROLES_ABROAD = {
 }
 _CLAUSE_CHARACTERS, _MOST_NAMES = 300, 40
 _NUMBERS = word_set(" ".join([ENGLISH["units_to_nineteen"], ENGLISH["tens"], *ENGLISH["scales"]]))
-_SAID_BY = re.compile(rf", (?:[\w'\u2019-]+ ){{0,8}}(?:{'|'.join(SPEECH)})\b")
+_SAID_BY = re.compile(rf",[\"\u201d]? (?:[\w'\u2019-]+ ){{0,8}}(?:{'|'.join(SPEECH)})\b")
 _NAME = re.compile(_PATTERN["name"])
 _MARKS = word_set(f"by {ENGLISH['tellers']}")
 _STARTS = (". ", "? ", "! ", ": ", "; ")

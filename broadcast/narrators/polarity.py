@@ -90,10 +90,10 @@ def _antonyms() -> _Antonyms:
 
 _ANTONYMS = _antonyms()
 _WITHOUT = word_set("ohne sans sin sem senza")
+_SO_FAR = re.compile(r"(?i)\b(?:mehr|noch|encore|ancora|ainda|todavía)\b")  # "nicht mehr"
 _DENY, _NOTHING = word_set(ENGLISH["denials"]), word_set(ENGLISH["denials_of_objects"])
 _NO_DENIAL = word_set("only just merely least doubt wonder sooner later until fewer less more")
 _OUT_OF_REACH = word_set(ENGLISH["not_reached_by_denials"])
-# As other rules name it.
 _DENIAL, _OPPOSED = re.compile("a negation|it leaves out a neg"), re.compile("“(.+)” where it has")
 _ASIDE = re.compile(_PATTERN["aside"])
 # Not the bounds "no later than" and "no higher than"
@@ -296,24 +296,24 @@ def negations(spoken: Text, source: Text) -> Iterator[str]:
         )
         so = any(word in source.lower and spoken.lower & how for word, how in _DENIED_SO.items())
         # Both deny something, in words of which the source affirms none.
-        denied_here = stems_of("".join(NEGATIVE.split(part, maxsplit=1)[1:]))
+        here = stems_of("".join(NEGATIVE.split(part, maxsplit=1)[1:]))
         affirmed = frozenset[str]().union(*(stems for stems, kind in clauses if kind != "odd"))
-        elsewhere = negation == "odd" and "odd" in [kind for _, kind in clauses]
-        elsewhere = elsewhere and bool(denied_here) and not denied_here & affirmed
+        both = negation == "odd" in [kind for _, kind in clauses] and here and not here & affirmed
         # "No reform was ever cheaper" for "the cheapest reform"
         most = spoken.lower & {"ever", "before", "than"} and _SUPERLATIVE.search(source.text)
         # "No one had recognised it" for "it hung unrecognised"
         inside = own & {stem(word[2:]) for word in source.lower if word.startswith("un")}
-        implied = ended or so or elsewhere or most or inside
         double = negation == "even" and "odd" not in like
-        if negation and negation not in like and not (double or implied):
+        implied = double or ended or so or both or most or inside
+        if negation and negation not in like and not implied:
             yield "a negation"
     own = stems_of(spoken.text)
     denied = frozenset[str]().union(*(stems for stems, kind in clauses if kind))
     negated = sum(bool(negation and stems & denied) for _, stems, negation in own_clauses)
     negated += any(SAYS_SO.search(part) and stems & denied for part, stems, _ in own_clauses)
-    negated += "until" in spoken.lower and "before" in source.lower
-    negated += "last" in spoken.lower and "since" in source.lower  # "not since" for "last"
+    turns = (("until", "before"), ("last", "since"))  # "not since" for "last"
+    negated += sum(one in spoken.lower and other in source.lower for one, other in turns)
+    negated += bool(_SUPERLATIVE.search(spoken.text) and source.lower & {"since", "ever", "than"})
     undone = [*spoken.lower & _ANTONYMS.undo - source.lower]
     negated += not all(map(NEGATIVE.fullmatch, undone))
     # A clause denies its words after the negation.
@@ -363,7 +363,8 @@ def _parts(text: str, language: str) -> Iterator[tuple[frozenset[str], frozenset
         re.compile(rf"(?i)\b(?:{ENGLISH[name].get(language, '-').replace(' ', '|')})\b")
         for name in (f"{one}_in_other_languages" for one in ("negations", "unsure", "conjunctions"))
     )
-    for part in clauses_of(joins.sub(";", re.sub(r"(?i)\bn['\u2019]", "ne ", text))):
+    text = _SO_FAR.sub(" ", re.sub(r"(?i)\bn['\u2019]", "ne ", text))
+    for part in clauses_of(joins.sub(";", text)):
         first, *others = [*no.finditer(part), None]
         before, after = (part[: first.start()], part[first.end() :]) if first else (part, "")
         every, rest = (
