@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,7 @@ from broadcast.narrators.wording import (
     stem,
     stems_of,
 )
-from stories.text.sentences import sentences, word_set
+from stories.text.sentences import english_forms, sentences, word_set
 
 _PATTERN: dict[str, str] = ENGLISH["patterns"]
 # Words that may say the same without a negation: "his first marathon" for "had never run one".
@@ -65,13 +65,7 @@ def _antonyms() -> _Antonyms:
     def forms(verb: str) -> list[str]:
         if verb.startswith("="):
             return [verb[1:]]
-        if verb in irregular:
-            return irregular[verb]
-        if verb.endswith("y") and verb[-2] not in "aeo":
-            return [verb, f"{verb[:-1]}ies", f"{verb[:-1]}ied", f"{verb}ing"]
-        roots = {verb.removesuffix("e"), f"{verb}{verb[-1]}" if verb[-1] in "bdgptnlrm" else verb}
-        doubled = [f"{root}{ending}" for root in roots for ending in ("ed", "ing")]
-        return [verb, f"{verb}s", f"{verb}es", *doubled]
+        return irregular.get(verb) or english_forms(verb)
 
     undoing = [verb for row in rows if row.startswith("!") for verb in row.split()[1:]]
     undo = word_set(" ".join(form for verb in undoing for form in forms(verb)))
@@ -94,7 +88,7 @@ _SO_FAR = re.compile(r"(?i)\b(?:mehr|noch|encore|ancora|ainda|todavía)\b")  # "
 _DENY, _NOTHING = word_set(ENGLISH["denials"]), word_set(ENGLISH["denials_of_objects"])
 _NO_DENIAL = word_set("only just merely least doubt wonder sooner later until fewer less more")
 _OUT_OF_REACH = word_set(ENGLISH["not_reached_by_denials"])
-_DENIAL, _OPPOSED = re.compile("a negation|it leaves out a neg"), re.compile("“(.+)” where it has")
+_OPPOSED = re.compile("“(.+)” where it has")  # as other rules name it
 _ASIDE = re.compile(_PATTERN["aside"])
 # Not the bounds "no later than" and "no higher than"
 _NO_MORE = re.compile(_PATTERN["no_more"])
@@ -216,36 +210,44 @@ def with_stances(problems: list[str], spoken: Text, source: Text) -> list[str]:
     "Stay open" is "not close". Of the stances of the sources on one thing, the one about the same
     words counts. A rule that reads less than two clauses takes "lifted" for the opposite of "imposed".
     """
-    every = (one for part in sentences(source.text) for one in _stances(part))
-    known = [*islice(every, _STANCES)]
-    turned: dict[tuple[int, int], str] = {}
-    agreeing: dict[tuple[int, int], str] = {}
-    retold = False
+    parts = sentences(source.text)
+    known = [*islice(((part, one) for part in parts for one in _stances(part)), _STANCES)]
+    turned, agreeing = dict[tuple[int, int], str](), dict[tuple[int, int], str]()
+    retold = set[tuple[str, int]]()  # clauses that say the same in other words
     for own in islice(_stances(spoken.text), _STANCES) if known else ():
         ranked = [
-            (_nearness(own, other), own.sign == other.sign, other)
-            for other in known
+            (_nearness(own, other), own.sign == other.sign, other, part)
+            for part, other in known
             if own.pair == other.pair
         ]
-        near, same, other = max(ranked, key=lambda row: row[:2], default=(0, False, own))
+        near, same, other, part = max(ranked, key=lambda row: row[:2], default=(0, False, own, ""))
         if not near:
             continue
         if same:
             agreeing[own.at] = own.word
-            retold |= own.side != other.side or own.denied != other.denied
-            retold |= own.negative != other.negative
+            if any(
+                getattr(own, one) != getattr(other, one) for one in ("side", "denied", "negative")
+            ):
+                retold |= {(spoken.text, own.at[0]), (part, other.at[0])}
         elif (own.denied, other.denied) == (False, False) or own.directly or other.directly:
             turned.setdefault(own.at, f"“{own.word}” where it has “{other.word}”")
     denied, there = ({*map(str.lower, _NO_MORE.findall(one.text))} for one in (spoken, source))
     compared_so = (denied - there) & source.lower | (there - denied) & spoken.lower
     problems = [*problems, *(f"“{word}”" for word in sorted(compared_so))]
-    left = [
-        one
-        for one in problems
-        if not (retold and _DENIAL.match(one))
-        and not ((match := _OPPOSED.match(one)) and (retold or match[1] in agreeing.values()))
-    ]
+    if retold:
+        # What those rules say of the rest of the sentence remains.
+        ours, theirs = (_without(retold, texts) for texts in ([spoken.text], parts))
+        again = {*negations(ours, theirs), *opposites(ours, theirs)} if ours.words else set()
+        dropped = {"a negation", "it leaves out a negation", *opposites(spoken, source)} - again
+        problems = [one for one in problems if one not in dropped]
+    opposed = ((one, _OPPOSED.match(one)) for one in problems)
+    left = [one for one, word in opposed if not (word and word[1] in agreeing.values())]
     return [*left, *(phrase for at, phrase in turned.items() if at not in agreeing)]
+
+
+def _without(clauses: Collection[tuple[str, int]], texts: Sequence[str]) -> Text:
+    parts = ((text, *row) for text in texts for row in enumerate(clauses_of(_ASIDE.sub("", text))))
+    return Text("; ".join(part for text, at, part in parts if (text, at) not in clauses))
 
 
 def in_other_words(spoken: Text, source: Text) -> str:

@@ -339,3 +339,12 @@ def has_sentence(text: str, sentence: str) -> bool:
         " ".join(each.casefold().split()).rstrip(".!?\u2026") for each in (text, sentence)
     )
     return re.search(_WHOLE_BEGINS + re.escape(part) + _WHOLE_ENDS, whole) is not None
+
+
+def english_forms(verb: str) -> list[str]:
+    """Returns the forms of a regular English verb, and some that look like forms of it."""
+    if verb.endswith("y") and verb[-2] not in "aeo":
+        return [verb, f"{verb[:-1]}ies", f"{verb[:-1]}ied", f"{verb}ing"]
+    roots = {verb.removesuffix("e"), f"{verb}{verb[-1]}" if verb[-1] in "bdgptnlrm" else verb}
+    doubled = [f"{root}{ending}" for root in roots for ending in ("ed", "ing")]
+    return [verb, f"{verb}s", f"{verb}es", *doubled]

@@ -1768,3 +1768,43 @@ def test_a_title_of_the_report_is_a_name() -> None:
     assert "Late Ferry" in problem(
         "The jury called \u201cThe Late Ferry\u201d brave.", passages, context
     )
+
+
+@pytest.mark.parametrize(
+    ("sentence", "passage", "found"),
+    [
+        (
+            "The vaccine causes cancer and was approved by the agency.",
+            "The vaccine does not cause cancer and was not rejected by the agency.",
+            "it leaves out a negation",
+        ),
+        (
+            "Turkey kept its ban, and Mr Berg is a suspect.",
+            "Turkey did not lift its ban, and Mr Berg is not a suspect.",
+            "it leaves out a negation",
+        ),
+        (
+            "The mine stays open, and prices fell sharply in June.",
+            "The mine will not close, and prices rose sharply in June.",
+            "“fell” where it has “rose”",
+        ),
+        (
+            "The mine stays open and pays 300 dollars a month.",
+            "The mine will not close and pays 300 dollars a year.",
+            "“month” where it has “year”",
+        ),
+        ("The mine stays open.", "The mine will not close.", ""),
+    ],
+)
+def test_a_clause_in_other_words_excuses_no_other_clause(
+    sentence: str, passage: str, found: str
+) -> None:
+    context = Context("", "", "", datetime(2026, 11, 1, tzinfo=UTC), passage, "en")
+    assert problem(sentence, [{"text": passage, "report": 0}], context) == found
+
+
+@pytest.mark.parametrize("digit", ["¹", "②", "①"])
+def test_digits_that_are_no_decimal_digits_end_no_check(digit: str) -> None:
+    passage = f"The study found 12 cases.{digit} The team met 300 patients on May {digit} and 3."
+    context = Context("", "", "", datetime(2026, 11, 1, tzinfo=UTC), passage, "en")
+    assert problem("The study found 12 cases.", [{"text": passage, "report": 0}], context) == ""
