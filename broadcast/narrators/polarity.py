@@ -225,9 +225,7 @@ def with_stances(problems: list[str], spoken: Text, source: Text) -> list[str]:
             continue
         if same:
             agreeing[own.at] = own.word
-            if any(
-                getattr(own, one) != getattr(other, one) for one in ("side", "denied", "negative")
-            ):
+            if (own.side, own.denied, own.negative) != (other.side, other.denied, other.negative):
                 retold |= {(spoken.text, own.at[0]), (part, other.at[0])}
         elif (own.denied, other.denied) == (False, False) or own.directly or other.directly:
             turned.setdefault(own.at, f"“{own.word}” where it has “{other.word}”")
