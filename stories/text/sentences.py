@@ -241,8 +241,8 @@ _AND_HALF = re.compile(r"(?i)\b(\w+?)(?:einhalb|[eë]nhalf)\b")
 
 # "Une heure vingt", "las 3 y media"
 _SPOKEN_CLOCK = re.compile(
-    r"(?i)\b(?:(\d{1,2}|une) (?:heures?|h|uhr) |(?:las|la|le|às) (\d{1,2}|una) [ye] )"
-    r"(\d{1,2}|et demie|et quart|medi?a|mezz[ao]|meia|cuarto|un quarto)\b(?! min|\d)"
+    r"(?i)(?<![\d.,:])\b(?:(\d{1,2}|une) (?:heures?|h|uhr) |(?:las|la|le|às) (\d{1,2}|una) [ye] )"
+    r"(\d{1,2}|et demie|et quart|medi?a|mezz[ao]|meia|cuarto|un quarto)\b(?! min|[.,:]?\d)"
 )
 
 

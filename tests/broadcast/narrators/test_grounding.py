@@ -128,7 +128,7 @@ def test_the_labelled_sentences_are_complete() -> None:
         ("twelfth", 18, 17, 7, 0),
         ("thirteenth", 117, 115, 120, 2),
         ("fourteenth", 116, 115, 114, 0),
-        ("fifteenth", 83, 77, 80, 15),
+        ("fifteenth", 83, 77, 80, 11),
     ],
 )
 def test_planted_errors_are_caught_and_faithful_sentences_pass(
@@ -257,6 +257,14 @@ def test_what_is_turned_round_or_new_is_named(sentence: str, passage: str, what:
         ("Custa três milhões e meio.", "A ponte custa 2,5 milhões de reais.", "pt", "3500000"),
         ("Het steeg met achtentwintig procent.", "De winst steeg met 28 procent.", "nl", ""),
         ("Het steeg met negentien procent.", "De winst steeg met 28 procent.", "nl", "19"),
+        ("Es flossen 2,8 Tonnen Bronze.", "Um 21.15 Uhr flossen 2,8 Tonnen Bronze.", "de", ""),
+        ("Es flossen 2,8 Tonnen.", "Wie um 21.15 Uhr 2,8 Tonnen flossen.", "de", ""),
+        ("Chiedono centottantamila euro.", "Chiedono 180 mila euro.", "it", ""),
+        ("Chiedono centosettantamila euro.", "Chiedono 180 mila euro.", "it", "170000"),
+        ("It was sold in the nineteen-twenties.", "It was sold in the 1920s.", "en", ""),
+        ("It was sold in the nineteen-thirties.", "It was sold in the 1920s.", "en", "1930"),
+        ("Trade stopped at 84 cents.", "Trade stopped at 0.84 dollars.", "en", ""),
+        ("Trade stopped at 48 cents.", "Trade stopped at $0.84.", "en", "48"),
     ],
 )
 def test_what_is_told_in_another_language_is_compared(
